@@ -1,0 +1,93 @@
+"""Every error that CacheGuard raises on purpose.
+
+CacheGuardError
+├── RequestError              the caller's fault, 400 unless said otherwise
+│   ├── BodyTooLarge          413
+│   ├── Unauthorised          401
+│   ├── UnknownRoute          404
+│   └── NotInCache            504, only-if-cached and nothing fits
+├── Overloaded                503, we are full; retry soon
+├── TiersFailed               503, every tier failed and nothing else may be served
+├── ConfigError               a setting is wrong; stops the start, exit 2
+└── StoreError                the cache's fault; never reaches a client whose tiers are up
+    ├── StoreUnusable         can't be read or written
+    └── ModelMismatch         its vectors were made by another model
+"""
+
+from __future__ import annotations
+
+
+class CacheGuardError(Exception):
+    """Base of all; `status` is the HTTP status that it maps to, `code` OpenAI's word for it."""
+
+    status = 500
+    type = "server_error"
+    code: str | None = None
+
+
+class RequestError(CacheGuardError):
+    """The caller can mend it. param: the field at fault, as in OpenAI's error bodies."""
+
+    status = 400
+    type = "invalid_request_error"
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+        self.code = code or self.code
+
+
+class BodyTooLarge(RequestError):
+    status = 413
+    code = "body_too_large"
+
+
+class Unauthorised(RequestError):
+    status = 401
+    type = "authentication_error"
+    code = "invalid_api_key"
+
+
+class UnknownRoute(RequestError):
+    status = 404
+    code = "route_not_found"
+
+
+class NotInCache(RequestError):
+    """RFC 9111, 5.2.1.7: `only-if-cached` and no stored answer fits."""
+
+    status = 504
+    code = "not_in_cache"
+
+
+class Overloaded(CacheGuardError):
+    """retry_after_s: when asking again makes sense."""
+
+    status = 503
+    code = "overloaded"
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class TiersFailed(Overloaded):
+    code = "all_tiers_failed"
+
+
+class ConfigError(CacheGuardError):
+    """Names the key, the line and the way out."""
+
+    code = "configuration"
+
+
+class StoreError(CacheGuardError):
+    code = "store"
+
+
+class StoreUnusable(StoreError):
+    """The place can't be read or written: the message names it and the way out."""
+
+
+class ModelMismatch(StoreError):
+    """The store's vectors lie in another model's space: the message names `cacheguard entries re-embed`."""

@@ -1,0 +1,214 @@
+"""What a store holds and promises. The store is the truth; every index is derived from it.
+
+A store never decides: it keeps answers, their phrasings and vectors, and labels, and gives them back.
+Every implementation passes `tests/contracts/test_stores.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from cacheguard.types import Answer, Origin, Phrasing
+
+
+@dataclass(frozen=True, slots=True)
+class NewPhrasing:
+    """A phrasing about to be kept. vector: float32 (dimension,), unit length; None: exact matches only."""
+
+    key: str
+    text: str
+    origin: Origin
+    created_at: float
+    vector: NDArray[np.float32] | None = None
+
+
+class Known(NamedTuple):
+    """A phrasing together with the answer that it belongs to."""
+
+    phrasing: Phrasing
+    answer: Answer
+
+
+class Change(NamedTuple):
+    """One step of the store's history of phrasings, for indexes that follow it."""
+
+    seq: int
+    scope: str
+    phrasing_id: int
+    removed: bool
+
+
+class Vectors(NamedTuple):
+    """Phrasing ids, int64 (n,), and their vectors, float32 (n, dimension), row by row."""
+
+    ids: NDArray[np.int64]
+    vectors: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A judgement: is `answer_id` right for the question `text` (folded: `key`) in `scope`?
+
+    by: "feedback", "judge", "person" or a file's name. similarity: cosine at which it was served, or None.
+    """
+
+    scope: str
+    route: str
+    key: str
+    text: str
+    answer_id: str
+    right: bool
+    by: str
+    created_at: float
+    note: str = ""
+    similarity: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A semantic hit as it was given, so that feedback on the completion finds question and answer again."""
+
+    completion_id: str
+    scope: str
+    key: str
+    text: str
+    answer_id: str
+    phrasing_id: int
+    similarity: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which answers are meant: all of the fields that are not None must fit.
+
+    model: as in the provenance. refreshed_before: Unix seconds.
+    """
+
+    tenant: str | None = None
+    route: str | None = None
+    tag: str | None = None
+    model: str | None = None
+    refreshed_before: float | None = None
+    ids: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much a store holds."""
+
+    answers: int
+    phrasings: int
+    vectors: int
+    labels: int
+    scopes: int
+
+
+class Answers(Protocol):
+    """Answers and the phrasings that they own."""
+
+    async def exact(self, scope: str, key: str) -> Known | None:
+        """The phrasing of `scope` with this folded text, with its answer."""
+        ...
+
+    async def known(self, phrasing_ids: Sequence[int]) -> list[Known]:
+        """Those of the phrasings that (still) exist, in the order asked for."""
+        ...
+
+    async def keep(self, answer: Answer, phrasings: Sequence[NewPhrasing]) -> list[int]:
+        """Keep the answer and its phrasings as one change, durable once this returns; the phrasings' ids.
+
+        An answer whose id, or whose (scope, source_id) with source_id not "", exists already is refreshed
+        in place (its text, provenance, refreshed_at, ttl and tags are replaced; id and created_at stay).
+        A phrasing whose (scope, key) exists already moves to this answer and keeps its id; an answer that
+        loses its last phrasing so is removed.
+        """
+        ...
+
+    async def remove(self, which: Filter) -> int:
+        """Remove the answers that fit, with all their phrasings and vectors; how many answers went."""
+        ...
+
+    async def remove_phrasing(self, phrasing_id: int) -> bool:
+        """Remove one phrasing, and its answer if it was the last. False: there was none."""
+        ...
+
+    def answers(self, which: Filter) -> AsyncIterator[tuple[Answer, list[Phrasing]]]:
+        """The answers that fit, each with its phrasings, oldest first. Memory stays bounded."""
+        ...
+
+
+class VectorLog(Protocol):
+    """The vectors, and the history that lets an index follow them without reading everything again."""
+
+    async def vectors(self, scope: str, ids: Sequence[int] | None = None) -> Vectors:
+        """The vectors of a scope (or those of `ids` in it), ascending by id, made by the current model."""
+        ...
+
+    async def changes(self, after: int, limit: int = 10_000) -> list[Change] | None:
+        """What was added and removed after sequence number `after`, oldest first.
+
+        None: that history was trimmed; load again from `vectors`.
+        """
+        ...
+
+    async def latest_change(self) -> int:
+        """The newest change's sequence number, 0 when there never was one. Cheap: it is polled."""
+        ...
+
+
+class Labels(Protocol):
+    """What people and judges said of answers."""
+
+    async def add_labels(self, labels: Sequence[Label]) -> None: ...
+
+    async def labels(self, route: str) -> list[Label]:
+        """A route's labels, oldest first."""
+        ...
+
+    async def barred(self, scope: str, key: str) -> frozenset[str]:
+        """Ids of the answers that someone called wrong for exactly this question, and not right since."""
+        ...
+
+    async def add_served(self, served: Served) -> None:
+        """Remember a hit for feedback. Best effort: may return before it is durable; old ones are dropped."""
+        ...
+
+    async def served(self, completion_id: str) -> Served | None: ...
+
+
+class Reembedding(Protocol):
+    """Changing the model: vectors of the former one are replaced batch by batch; a killed run goes on later."""
+
+    async def outdated(self, limit: int) -> list[Phrasing]:
+        """Some phrasings whose vectors another model made; [] when all are done."""
+        ...
+
+    async def put_vectors(self, phrasing_ids: Sequence[int], vectors: NDArray[np.float32]) -> None:
+        """Replace the vectors of these phrasings, float32 (n, dimension), by the current model's."""
+        ...
+
+
+class Store(Answers, VectorLog, Labels, Reembedding, Protocol):
+    """Everything that a store does."""
+
+    async def open(self, fingerprint: str, *, reembedding: bool = False) -> None:
+        """Make ready; vectors are read and written as those of the model with this fingerprint.
+
+        Raises ModelMismatch when some vectors were made by another model, unless `reembedding`;
+        StoreUnusable when the place can't be read or written.
+        """
+        ...
+
+    async def counts(self) -> Counts: ...
+
+    async def aclose(self) -> None:
+        """Finish what was begun and let go of files and connections."""
+        ...

@@ -1,0 +1,1 @@
+"""Text to vectors: a leaf package, usable alone."""
