@@ -1,0 +1,172 @@
+"""Ask tiers in order until one gives an answer that may be given."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from cacheguard.cascade.deadline import Deadline
+from cacheguard.cascade.outcome import Answered, Attempt, Failed, Outcome, Streaming
+from cacheguard.cascade.stream import OpenStream, open_stream
+from cacheguard.failures import AttemptFailed, FailureClass
+from cacheguard.providers.base import Call, Completion
+from cacheguard.validation.base import validate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from random import Random
+
+    from cacheguard.cascade.tier import Tier
+    from cacheguard.validation.base import Validator
+
+Given: TypeAlias = Completion | OpenStream
+
+# Four calls at the most, however many tiers there are: more of them hammer a sick provider (Google SRE, ch. 22).
+MAX_ATTEMPTS = 4
+# Held back from every attempt while a later tier stands by.
+RESERVE_S = 0.25
+# Full jitter over this span before the same tier is asked again.
+BACK_OFF_S = 0.5
+# With another model standing by, a longer wait than this is not worth it.
+SHORT_WAIT_S = 1.0
+# What clients are told when no provider gave a hint.
+RETRY_AFTER_S = 5.0
+
+
+class Cascade:
+    """One request's way through its tiers. Holds nothing between requests."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+
+    async def ask(
+        self,
+        tiers: Sequence[Tier],
+        body: Mapping[str, Any],
+        *,
+        validators: Sequence[Validator],
+        deadline_s: float,
+        stream: bool,
+    ) -> Outcome:
+        """The first answer that passes, else the best of what came. body: the request as the client sent it.
+
+        stream: give a stream as soon as one speaks; its end is for the caller to validate.
+        """
+        run = _Run(tiers, body, validators, stream=stream, random=self._random, deadline_s=deadline_s)
+        return await run.outcome()
+
+
+class _Run:
+    """The state of one request."""
+
+    def __init__(
+        self,
+        tiers: Sequence[Tier],
+        body: Mapping[str, Any],
+        validators: Sequence[Validator],
+        *,
+        stream: bool,
+        random: Random,
+        deadline_s: float,
+    ) -> None:
+        self._models = [tier for tier in tiers if not tier.is_template]
+        self._templates = [tier for tier in tiers if tier.is_template]
+        self._body = body
+        self._validators = validators
+        self._stream = stream
+        self._random = random
+        self._now = asyncio.get_running_loop().time
+        self._deadline = Deadline(self._now() + deadline_s)
+        self._attempts: list[Attempt] = []
+        self._failures: list[AttemptFailed] = []
+        self._second_best: tuple[Completion, Tier] | None = None
+
+    async def outcome(self) -> Outcome:
+        for place, tier in enumerate(self._models):
+            outcome = await self._ask(tier, self._models[place + 1 :])
+            if outcome is not None:
+                return outcome
+            if not self._may_go_on():
+                break
+        if self._second_best is not None:
+            completion, tier = self._second_best
+            return Answered(completion, tier, tuple(self._attempts), validated=False)
+        if self._templates and self._may_go_on():
+            template = self._templates[0]
+            completion = await template.provider.complete(Call(template.model, self._body))
+            return Answered(completion, template, tuple(self._attempts), validated=False)
+        return self._failed()
+
+    async def _ask(self, tier: Tier, later: Sequence[Tier]) -> Outcome | None:
+        """Ask one tier, and once more where its failure says so; None: go on to the next."""
+        for is_last_try in (False, True):
+            seconds = self._deadline.attempt_s(
+                tier.timeout_s, RESERVE_S if later or self._templates else 0.0, self._now()
+            )
+            if seconds <= 0 or len(self._attempts) >= MAX_ATTEMPTS:
+                return None
+            started = self._now()
+            try:
+                given = await self._attempt(tier, seconds)
+            except AttemptFailed as failure:
+                self._note_failure(tier, failure, self._now() - started)
+                wait_s = self._wait_s(failure, later)
+                if is_last_try or wait_s is None:
+                    return None
+                await asyncio.sleep(wait_s)
+            else:
+                return self._answered(tier, given, self._now() - started)
+        return None
+
+    async def _attempt(self, tier: Tier, seconds: float) -> Given:
+        call = Call(tier.model, self._body)
+        if self._stream:
+            given = await open_stream(tier.provider, call, first_token_s=tier.first_token_timeout_s, total_s=seconds)
+            if isinstance(given, OpenStream):
+                return given
+        else:
+            try:
+                async with asyncio.timeout(seconds):
+                    given = await tier.provider.complete(call)
+            except TimeoutError as exc:
+                raise AttemptFailed(FailureClass.SLOW, "the answer took too long") from exc
+        validate(given, self._body, self._validators)
+        return given
+
+    def _answered(self, tier: Tier, given: Given, seconds: float) -> Outcome:
+        if isinstance(given, OpenStream):
+            self._attempts.append(Attempt(tier.name, tier.model, seconds))
+            return Streaming(given, tier, tuple(self._attempts))
+        cost_usd = tier.price.cost_usd(given.usage)
+        self._attempts.append(Attempt(tier.name, tier.model, seconds, cost_usd=cost_usd))
+        return Answered(given, tier, tuple(self._attempts))
+
+    def _note_failure(self, tier: Tier, failure: AttemptFailed, seconds: float) -> None:
+        came = failure.completion
+        cost_usd = tier.price.cost_usd(came.usage) if came else 0.0
+        self._attempts.append(Attempt(tier.name, tier.model, seconds, failure.failure, failure.status, cost_usd))
+        self._failures.append(failure)
+        if came is not None and failure.policy.giveable and self._second_best is None:
+            self._second_best = (came, tier)
+
+    def _wait_s(self, failure: AttemptFailed, later: Sequence[Tier]) -> float | None:
+        """How long to wait before asking the same tier again; None: don't."""
+        if not failure.policy.again:
+            return None
+        wait_s = self._random.uniform(0, BACK_OFF_S)
+        if failure.failure is FailureClass.RATE_LIMIT:
+            if failure.retry_after_s is None and later:
+                return None
+            wait_s += failure.retry_after_s or 0.0
+        fits = wait_s < self._deadline.left_s(self._now()) - RESERVE_S
+        return wait_s if fits and (not later or wait_s <= SHORT_WAIT_S) else None
+
+    def _may_go_on(self) -> bool:
+        return not self._failures or self._failures[-1].policy.next_tier or self._failures[-1].unknown_model
+
+    def _failed(self) -> Failed:
+        hints = [failure.retry_after_s for failure in self._failures if failure.retry_after_s is not None]
+        last = (
+            self._failures[-1] if self._failures else AttemptFailed(FailureClass.SLOW, "no time was left for any tier")
+        )
+        return Failed(tuple(self._attempts), last, min(hints, default=RETRY_AFTER_S))

@@ -1,0 +1,55 @@
+"""What a cascade comes to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from cacheguard.cascade.stream import OpenStream
+    from cacheguard.cascade.tier import Tier
+    from cacheguard.failures import AttemptFailed, FailureClass
+    from cacheguard.providers.base import Completion
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One call to one tier. failure: None where it gave the answer. cost_usd: as far as the provider told usage."""
+
+    tier: str
+    model: str
+    seconds: float
+    failure: FailureClass | None = None
+    status: int | None = None
+    cost_usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A tier answered. validated: False where it is the best that could be had, to be given but never kept."""
+
+    completion: Completion
+    tier: Tier
+    attempts: tuple[Attempt, ...]
+    validated: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Streaming:
+    """A tier has begun to answer; from here on no other takes over."""
+
+    stream: OpenStream
+    tier: Tier
+    attempts: tuple[Attempt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """No tier gave an answer. last: what ended it. retry_after_s: when a tier may be back."""
+
+    attempts: tuple[Attempt, ...]
+    last: AttemptFailed
+    retry_after_s: float
+
+
+Outcome: TypeAlias = Answered | Streaming | Failed

@@ -1,0 +1,86 @@
+"""Streams from a tier: the commit gate, and what happens behind it.
+
+Until a chunk speaks (text, reasoning, a refusal or a tool call), chunks are held back and any failure is unseen by
+the client. After that nothing is switched: a failure breaks the stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from cacheguard.failures import AttemptFailed, FailureClass
+from cacheguard.providers.chat_shape import Joining
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator
+
+    from cacheguard.providers.base import Call, Chunk, Completion, Provider
+
+# A stream that opens with more than this without a word says nothing worth waiting for.
+HELD_LIMIT = 64
+
+
+class OpenStream:
+    """A stream that has begun to speak. chunks() gives what was held back, then the rest, once."""
+
+    def __init__(self, held: list[Chunk], rest: AsyncGenerator[Chunk, None], joined: Joining, ends_at: float) -> None:
+        self._held = held
+        self._rest = rest
+        self._joined = joined
+        self._ends_at = ends_at
+
+    async def chunks(self) -> AsyncGenerator[Chunk, None]:
+        """Raises AttemptFailed where the stream breaks: what was given is then no whole answer."""
+        async with aclosing(self._rest):
+            for chunk in self._held:
+                yield chunk
+            async with _clock(self._ends_at, "the answer took too long"):
+                async for chunk in self._rest:
+                    self._joined.add(chunk)
+                    yield chunk
+
+    def completion(self) -> Completion:
+        """What the chunks so far add up to."""
+        return self._joined.completion()
+
+    async def aclose(self) -> None:
+        """Let go of the provider without reading on."""
+        await self._rest.aclose()
+
+
+async def open_stream(
+    provider: Provider, call: Call, *, first_token_s: float, total_s: float
+) -> OpenStream | Completion:
+    """Open a stream and wait for its first word; a stream that ends without one comes back as the completion it is.
+
+    Raises AttemptFailed for anything that goes wrong before that.
+    """
+    now = asyncio.get_running_loop().time()
+    joined = Joining()
+    held: list[Chunk] = []
+    rest = provider.stream(call)
+    try:
+        async with _clock(now + min(first_token_s, total_s), "the first token took too long"):
+            async for chunk in rest:
+                joined.add(chunk)
+                held.append(chunk)
+                if chunk.speaks:
+                    return OpenStream(held, rest, joined, now + total_s)
+                if len(held) > HELD_LIMIT:
+                    raise AttemptFailed(FailureClass.EMPTY, f"{HELD_LIMIT} chunks without a word")
+    except BaseException:
+        await rest.aclose()
+        raise
+    return joined.completion()
+
+
+@asynccontextmanager
+async def _clock(at: float, message: str) -> AsyncIterator[None]:
+    """Fail as slow at loop time `at`."""
+    try:
+        async with asyncio.timeout_at(at):
+            yield
+    except TimeoutError as exc:
+        raise AttemptFailed(FailureClass.SLOW, message) from exc

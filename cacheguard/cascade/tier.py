@@ -1,0 +1,33 @@
+"""A tier: one model of one provider, with its clocks and its price."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cacheguard.providers.base import Provider, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars for a million tokens."""
+
+    input_usd_per_mtok: float = 0.0
+    output_usd_per_mtok: float = 0.0
+
+    def cost_usd(self, usage: Usage) -> float:
+        return (usage.input * self.input_usd_per_mtok + usage.output * self.output_usd_per_mtok) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """is_template: a fixed text, the last resort; its answers are never kept."""
+
+    name: str
+    provider: Provider
+    model: str
+    timeout_s: float
+    first_token_timeout_s: float
+    price: Price = Price()
+    is_template: bool = False

@@ -1,0 +1,118 @@
+"""Reading OpenAI's chat.completion and chat.completion.chunk bodies, and joining chunks to a completion."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cacheguard.providers.base import Body, Chunk, Completion, Finish, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_SPEAKING_FIELDS = (
+    "content",
+    "refusal",
+    "reasoning_content",
+    "reasoning",
+    "tool_calls",
+    "function_call",
+    "audio",
+)
+
+
+def read_completion(body: Body) -> Completion:
+    """The completion that a body holds. Raises KeyError, TypeError or IndexError when it has another shape."""
+    choice = body["choices"][0]
+    message = choice["message"]
+    text = message.get("content") or ""
+    refusal = message.get("refusal") or ""
+    if not isinstance(text, str) or not isinstance(refusal, str):
+        raise TypeError("message.content is not a text")
+    return Completion(
+        body=body,
+        text=text,
+        finish=read_finish(choice.get("finish_reason")),
+        model=str(body.get("model", "")),
+        usage=read_usage(body.get("usage")),
+        refusal=refusal,
+        has_tool_calls=bool(message.get("tool_calls") or message.get("function_call")),
+    )
+
+
+def read_finish(reason: object) -> Finish:
+    """What a finish_reason means; `function_call` is the former name of `tool_calls`."""
+    if reason == "function_call":
+        return Finish.TOOL_CALLS
+    try:
+        return Finish(str(reason))
+    except ValueError:
+        return Finish.UNKNOWN
+
+
+def read_usage(usage: Mapping[str, Any] | None) -> Usage:
+    """Token counts; what a provider leaves out counts as 0."""
+    if not usage:
+        return Usage()
+    details = usage.get("prompt_tokens_details") or {}
+    return Usage(
+        input=usage.get("prompt_tokens") or 0,
+        output=usage.get("completion_tokens") or 0,
+        cached_input=details.get("cached_tokens") or 0,
+    )
+
+
+def read_chunk(body: Body) -> Chunk:
+    """Raises KeyError, TypeError or AttributeError when it has another shape. Opening deltas don't speak yet."""
+    return Chunk(body, any(choice["delta"].get(field) for choice in body["choices"] for field in _SPEAKING_FIELDS))
+
+
+class Joining:
+    """Joins the chunks of a stream to the completion that the same call without `stream` would have given."""
+
+    def __init__(self) -> None:
+        self._head: Body = {}
+        self._text: list[str] = []
+        self._refusal: list[str] = []
+        self._has_tool_calls = False
+        self._finish: object = None
+        self._usage: Mapping[str, Any] | None = None
+
+    def add(self, chunk: Chunk) -> None:
+        self._head = self._head or chunk.body
+        self._usage = chunk.body.get("usage") or self._usage
+        for choice in chunk.body["choices"]:
+            if choice.get("index", 0) != 0:
+                continue
+            delta = choice["delta"]
+            self._text.append(delta.get("content") or "")
+            self._refusal.append(delta.get("refusal") or "")
+            self._has_tool_calls |= bool(delta.get("tool_calls") or delta.get("function_call"))
+            self._finish = choice.get("finish_reason") or self._finish
+
+    @property
+    def finished(self) -> bool:
+        """A finish_reason has come."""
+        return self._finish is not None
+
+    def completion(self) -> Completion:
+        """What has come so far. A stream's tool calls are told of, not joined: such answers are never kept."""
+        text, refusal = "".join(self._text), "".join(self._refusal)
+        message: Body = {"role": "assistant", "content": text, "refusal": refusal or None}
+        return Completion(
+            body={
+                "id": self._head.get("id", ""),
+                "object": "chat.completion",
+                "created": self._head.get("created", 0),
+                "model": self._head.get("model", ""),
+                "choices": [
+                    {"index": 0, "message": message, "logprobs": None, "finish_reason": self._finish},
+                ],
+                "usage": self._usage,
+            },
+            text=text,
+            finish=read_finish(self._finish),
+            model=str(self._head.get("model", "")),
+            usage=read_usage(self._usage),
+            refusal=refusal,
+            has_tool_calls=self._has_tool_calls,
+        )

@@ -1,0 +1,94 @@
+"""What is asked: the last turn, the turns before it, and the folded text under which an exact match is found."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    Message: TypeAlias = Mapping[str, Any]
+
+Context: TypeAlias = Literal["none", "exact"]
+
+# A full stop more or less asks the same; an exclamation mark behind a digit is a factorial.
+_TRAILING_MARKS = re.compile(r"(?:\s|[.?…。]|(?<![0-9])!)+\Z")
+_WHITE_SPACE = re.compile(r"\s+")
+# These compatibility forms carry meaning by their place: 10² is not 102, and 1½ not 11⁄2.
+_PLACED = ("<super>", "<sub>", "<fraction>")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """text: the last user turn as written. key: the text folded. earlier: the turns before it, role and text."""
+
+    text: str
+    key: str
+    earlier: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NoQuestion:
+    """The conversation does not end in words of a user that an earlier answer could answer."""
+
+    reason: str
+
+
+def read_question(messages: Sequence[Message]) -> Question | NoQuestion:
+    """The question of an OpenAI-style conversation; system and developer messages belong to the scope."""
+    turns: list[tuple[str, str]] = []
+    for message in messages:
+        role = message["role"]
+        if role in {"system", "developer"}:
+            continue
+        if role in {"tool", "function"} or message.get("tool_calls") or message.get("function_call"):
+            return NoQuestion("tools")
+        text = text_of(message.get("content"))
+        if text is None:
+            return NoQuestion("media")
+        turns.append((role, text))
+    if not turns or turns[-1][0] != "user":
+        return NoQuestion("last-turn")
+    *earlier, (_, text) = turns
+    if not text.strip():
+        return NoQuestion("blank")
+    return Question(text, fold(text), tuple(earlier))
+
+
+def text_of(content: object) -> str | None:
+    """A message's words: a string as it is, text parts joined by line breaks; None where parts hold anything else."""
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return None
+    texts = [part["text"] for part in content if part.get("type") == "text"]
+    return "\n".join(texts) if len(texts) == len(content) else None
+
+
+def fold(text: str) -> str:
+    """The text without differences that never change a question: case, white space, Unicode forms, trailing marks.
+
+    A text of nothing but marks keeps them. Idempotent.
+    """
+    if not text.isascii():
+        text = _compatible(_compatible(text).casefold())  # folding case may leave forms that NFKC joins
+    folded = _WHITE_SPACE.sub(" ", text.casefold()).strip()
+    return _TRAILING_MARKS.sub("", folded) or folded
+
+
+def _compatible(text: str) -> str:
+    """NFKC for everything but characters whose height or place is their meaning."""
+    kept = [unicodedata.decomposition(character).startswith(_PLACED) for character in text]
+    pieces: list[str] = []
+    start = 0
+    for at, is_placed in enumerate(kept):
+        if is_placed:
+            pieces += (unicodedata.normalize("NFKC", text[start:at]), text[at])
+            start = at + 1
+    pieces.append(unicodedata.normalize("NFKC", text[start:]))
+    return "".join(pieces)

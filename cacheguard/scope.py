@@ -1,0 +1,133 @@
+"""Who asks, on which route, under which conditions: the partition that a request may read and write.
+
+Every field of a request is part of the scope, part of the question, without bearing on the answer, or a reason to
+leave the cache alone. A field that this file doesn't know is part of the scope: a lost hit is cheaper than a wrong one.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import Enum
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from cacheguard.question import text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cacheguard.question import Context, Question
+
+
+class Bearing(Enum):
+    """What a field of a request means to the cache."""
+
+    SCOPE = "scope"
+    QUESTION = "question"
+    NONE = "none"
+    BYPASS = "bypass"
+
+
+# OpenAI's chat completion request, field by field; a test holds it against the official client's.
+FIELDS: Mapping[str, Bearing] = {
+    "messages": Bearing.QUESTION,  # system and developer messages, and in `exact` the history, join the scope
+    # which words and which form the answer may have
+    "response_format": Bearing.SCOPE,
+    "max_tokens": Bearing.SCOPE,
+    "max_completion_tokens": Bearing.SCOPE,
+    "stop": Bearing.SCOPE,
+    "logit_bias": Bearing.SCOPE,
+    "verbosity": Bearing.SCOPE,
+    "reasoning_effort": Bearing.SCOPE,
+    "modalities": Bearing.SCOPE,
+    "moderation": Bearing.SCOPE,
+    # how one of the fitting answers is drawn, transported, counted or billed: the route's tiers decide who writes it
+    "model": Bearing.NONE,
+    "temperature": Bearing.NONE,
+    "top_p": Bearing.NONE,
+    "seed": Bearing.NONE,
+    "frequency_penalty": Bearing.NONE,
+    "presence_penalty": Bearing.NONE,
+    "prediction": Bearing.NONE,
+    "stream": Bearing.NONE,
+    "stream_options": Bearing.NONE,
+    "user": Bearing.NONE,
+    "safety_identifier": Bearing.NONE,
+    "prompt_cache_key": Bearing.NONE,
+    "prompt_cache_options": Bearing.NONE,
+    "prompt_cache_retention": Bearing.NONE,
+    "metadata": Bearing.NONE,
+    "store": Bearing.NONE,
+    "service_tier": Bearing.NONE,
+    # no earlier answer can be right: it depends on the world outside, or isn't one text
+    "tools": Bearing.BYPASS,
+    "tool_choice": Bearing.BYPASS,
+    "parallel_tool_calls": Bearing.BYPASS,
+    "functions": Bearing.BYPASS,
+    "function_call": Bearing.BYPASS,
+    "web_search_options": Bearing.BYPASS,
+    "audio": Bearing.BYPASS,
+    "n": Bearing.BYPASS,
+    "logprobs": Bearing.BYPASS,
+    "top_logprobs": Bearing.BYPASS,
+}
+
+# Saying the default is saying nothing.
+_DEFAULTS: Mapping[str, Any] = {
+    "n": 1,
+    "logprobs": False,
+    "top_logprobs": 0,
+    "tools": [],
+    "functions": [],
+    "tool_choice": "none",
+    "response_format": {"type": "text"},
+    "modalities": ["text"],
+}
+_BYPASS_NAMES = {
+    "n": "choices",
+    "top_logprobs": "logprobs",
+    "tool_choice": "tools",
+    "parallel_tool_calls": "tools",
+    "functions": "tools",
+    "function_call": "tools",
+    "web_search_options": "web-search",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A hard partition. key: 128 bits of SHA-256 over everything that divides, as hex."""
+
+    tenant: str
+    route: str
+    key: str
+
+
+def bypass_reason(body: Mapping[str, Any]) -> str | None:
+    """Why this request can't be answered from earlier answers, or None."""
+    for field, value in body.items():
+        if FIELDS.get(field) is Bearing.BYPASS and _says_something(field, value):
+            return _BYPASS_NAMES.get(field, field)
+    return None
+
+
+def scope_of(tenant: str, route: str, body: Mapping[str, Any], question: Question, context: Context) -> Scope:
+    """The partition of this request. context: `exact` makes the earlier turns part of it, `none` ignores them."""
+    conditions = {
+        field: value
+        for field, value in body.items()
+        if FIELDS.get(field, Bearing.SCOPE) is Bearing.SCOPE and _says_something(field, value)
+    }
+    instructions = [
+        [message["role"], text_of(message.get("content")) or message.get("content")]
+        for message in body["messages"]
+        if message["role"] in {"system", "developer"}
+    ]
+    earlier = question.earlier if context == "exact" else ()
+    divides = json.dumps([tenant, route, instructions, conditions, earlier], sort_keys=True)
+    return Scope(tenant, route, sha256(divides.encode()).hexdigest()[:32])
+
+
+def _says_something(field: str, value: object) -> bool:
+    return value is not None and not (field in _DEFAULTS and value == _DEFAULTS[field])
