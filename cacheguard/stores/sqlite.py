@@ -1,0 +1,290 @@
+"""The embedded store: one SQLite file, shared by the processes of one machine.
+
+Look-ups run on the event loop's own thread: at 100,000 phrasings one takes 50 µs, a hop to a thread and back
+alone 100 µs (medians on 2 shared cores).
+Whatever scans runs in a thread, in bounded batches; writes queue for one writer thread (sqlite_writer).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple, dataclass
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import numpy as np
+
+from cacheguard.errors import ModelMismatch, StoreError
+from cacheguard.stores.base import Change, Counts, Filter, Known, Label, NewPhrasing, Served, Vectors
+from cacheguard.stores.sqlite_file import connect, open_file, our_errors
+from cacheguard.stores.sqlite_rows import (
+    condition,
+    keep,
+    known,
+    label,
+    phrasing,
+    vector_bytes,
+    vectors_of,
+)
+from cacheguard.stores.sqlite_writer import Writer
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import AsyncIterator, Callable, Sequence
+    from os import PathLike
+
+    from numpy.typing import NDArray
+
+    from cacheguard.types import Answer, Phrasing
+
+T = TypeVar("T")
+
+# Rows read between two chances for others: 6 MB of vectors of dimension 384.
+_BATCH: Final = 4096
+_ANSWERS_BATCH: Final = 256
+# A look-up waits for the file only after a crash, while another process recovers it; the loop waits with it.
+_READER_BUSY_S: Final = 0.5
+_SERVED_KEPT: Final = 100_000
+
+_VECTORS: Final = (
+    "SELECT phrasing_id, vector FROM vectors WHERE scope = ? AND model = ? AND phrasing_id > ?"
+    " ORDER BY phrasing_id LIMIT ?"
+)
+# The plus signs keep SQLite from walking through the whole scope for a few ids.
+_SOME_VECTORS: Final = (
+    "SELECT phrasing_id, vector FROM vectors WHERE +scope = ? AND +model = ?"
+    " AND phrasing_id IN (SELECT value FROM json_each(?)) AND phrasing_id > ? ORDER BY phrasing_id LIMIT ?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What an open store holds: one connection each for look-ups, scans and writes, and its model's row."""
+
+    reader: sqlite3.Connection
+    scanner: sqlite3.Connection
+    scans: ThreadPoolExecutor
+    writer: Writer
+    model: int
+
+
+class SqliteStore:
+    """A Store in a SQLite file, made on first use. Any number of processes may open it at once."""
+
+    def __init__(self, path: str | PathLike[str], *, history: int = 100_000, busy_s: float = 15.0) -> None:
+        """history: how many changes are kept for indexes that follow; one that lags further loads again.
+
+        busy_s: how long a write waits for another process's. Most take milliseconds; removing 100,000
+        phrasings takes 4 s.
+        """
+        self._path = Path(path)
+        self._busy_s = busy_s
+        self._history = history
+        self._opened: _Opened | None = None
+
+    async def open(self, fingerprint: str, *, reembedding: bool = False) -> None:
+        with our_errors(self._path):
+            db, model = await asyncio.to_thread(self._enter, fingerprint, reembedding=reembedding)
+            self._opened = _Opened(
+                reader=connect(self._path, _READER_BUSY_S),
+                scanner=connect(self._path, self._busy_s),
+                scans=ThreadPoolExecutor(1, thread_name_prefix="cacheguard-sqlite-scans"),
+                writer=Writer(db, self._trim),
+                model=model,
+            )
+
+    async def aclose(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            await asyncio.to_thread(opened.scans.shutdown)
+            opened.scanner.close()
+            opened.reader.close()
+            await opened.writer.aclose()  # the last connection: closing it tidies the file, in its thread
+
+    async def exact(self, scope: str, key: str) -> Known | None:
+        rows = self._read("SELECT * FROM known WHERE scope = ? AND key = ?", (scope, key))
+        return known(rows[0]) if rows else None
+
+    async def known(self, phrasing_ids: Sequence[int]) -> list[Known]:
+        rows = self._read(
+            "SELECT known.* FROM json_each(?) asked CROSS JOIN known ON known.id = asked.value ORDER BY asked.key",
+            (_json_ids(phrasing_ids),),
+        )
+        return [known(row) for row in rows]
+
+    async def keep(self, answer: Answer, phrasings: Sequence[NewPhrasing]) -> list[int]:
+        return await self._write(partial(keep, answer, phrasings, self._model))
+
+    async def remove(self, which: Filter) -> int:
+        where, values = condition(which)
+        sql = f"DELETE FROM answers WHERE {where}"  # noqa: S608 - fixed text, its values are parameters
+        return await self._write(lambda db: db.execute(sql, values).rowcount)
+
+    async def remove_phrasing(self, phrasing_id: int) -> bool:
+        sql = "DELETE FROM phrasings WHERE id = ?"
+        return await self._write(lambda db: db.execute(sql, (phrasing_id,)).rowcount > 0)
+
+    async def answers(self, which: Filter) -> AsyncIterator[tuple[Answer, list[Phrasing]]]:
+        where, values = condition(which)
+        sql = (
+            "SELECT * FROM known WHERE answer_id IN"  # noqa: S608 - as above
+            f" (SELECT id FROM answers WHERE {where} AND (created_at, id) > (?, ?)"
+            " ORDER BY created_at, id LIMIT ?)"
+            " ORDER BY answered_at, answer_id, id"
+        )
+        after = (float("-inf"), "")
+        while rows := await self._scan(sql, (*values, *after, _ANSWERS_BATCH)):
+            for _, group in groupby(map(known, rows), key=lambda one: one.answer.id):
+                its = list(group)
+                answer = its[0].answer
+                after = (answer.created_at, answer.id)
+                yield answer, [one.phrasing for one in its]
+
+    async def vectors(self, scope: str, ids: Sequence[int] | None = None) -> Vectors:
+        sql, chosen = (_VECTORS, []) if ids is None else (_SOME_VECTORS, [_json_ids(ids)])
+        batches, last = [], -1
+        while rows := await self._scan(sql, (scope, self._model, *chosen, last, _BATCH)):
+            batches.append(vectors_of(rows))
+            last = rows[-1][0]
+        if not batches:
+            return Vectors(np.empty(0, np.int64), np.empty((0, 0), np.float32))
+        return Vectors(*(np.concatenate(parts) for parts in zip(*batches, strict=True)))
+
+    async def changes(self, after: int, limit: int = 10_000) -> list[Change] | None:
+        rows = self._read(
+            "SELECT seq, scope, phrasing_id, removed FROM changes WHERE seq > ? ORDER BY seq LIMIT ?",
+            (after, limit),
+        )
+        # Numbers have no gaps, so one shows that steps were trimmed, or that `after` is of another file.
+        known_until = rows[0][0] - 1 if rows else await self.latest_change()
+        if after != known_until:
+            return None
+        return [Change(seq, scope, id_, bool(removed)) for seq, scope, id_, removed in rows]
+
+    async def latest_change(self) -> int:
+        ((latest,),) = self._read("SELECT ifnull(max(seq), 0) FROM changes")
+        return int(latest)
+
+    async def add_labels(self, labels: Sequence[Label]) -> None:
+        rows = [astuple(label) for label in labels]
+        sql = "INSERT INTO labels VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        await self._write(lambda db: db.executemany(sql, rows))
+
+    async def labels(self, route: str) -> list[Label]:
+        rows = await self._scan(
+            "SELECT scope, route, key, text, answer_id, is_right, said_by, created_at, note, similarity"
+            " FROM labels WHERE route = ? ORDER BY created_at, id",
+            (route,),
+        )
+        return [label(row) for row in rows]
+
+    async def barred(self, scope: str, key: str) -> frozenset[str]:
+        rows = self._read(
+            "SELECT answer_id, is_right FROM labels WHERE scope = ? AND key = ? ORDER BY created_at, id",
+            (scope, key),
+        )
+        newest = dict(rows)
+        return frozenset(answer_id for answer_id, right in newest.items() if not right)
+
+    async def add_served(self, served: Served) -> None:
+        sql = "INSERT OR REPLACE INTO served VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)"
+        self._live.writer.post(lambda db: db.execute(sql, astuple(served)))
+
+    async def served(self, completion_id: str) -> Served | None:
+        sql = (
+            "SELECT completion_id, scope, key, text, answer_id, phrasing_id, similarity, at"
+            " FROM served WHERE completion_id = ?"
+        )
+        # Asked in the writer's queue: whatever was added before is then there.
+        row = await self._write(lambda db: db.execute(sql, (completion_id,)).fetchone())
+        return Served(*row) if row else None
+
+    async def outdated(self, limit: int) -> list[Phrasing]:
+        rows = await self._scan(
+            "SELECT p.id, p.answer_id, p.scope, p.key, p.text, p.origin, p.created_at"
+            " FROM models m CROSS JOIN vectors v ON v.model = m.id JOIN phrasings p ON p.id = v.phrasing_id"
+            " WHERE m.id <> ? LIMIT ?",
+            (self._model, limit),
+        )
+        return [phrasing(row) for row in rows]
+
+    async def put_vectors(self, phrasing_ids: Sequence[int], vectors: NDArray[np.float32]) -> None:
+        model = self._model
+        rows = [(model, vector_bytes(row), int(id_)) for id_, row in zip(phrasing_ids, vectors, strict=True)]
+        sql = "UPDATE vectors SET model = ?, vector = ? WHERE phrasing_id = ?"
+        await self._write(lambda db: db.executemany(sql, rows))
+
+    async def counts(self) -> Counts:
+        ((*numbers,),) = await self._scan(
+            "SELECT (SELECT count(*) FROM answers), (SELECT count(*) FROM phrasings),"
+            " (SELECT count(*) FROM vectors), (SELECT count(*) FROM labels),"
+            " (SELECT count(DISTINCT scope) FROM answers)"
+        )
+        return Counts(*numbers)
+
+    @property
+    def _live(self) -> _Opened:
+        if self._opened is None:
+            raise StoreError(f"the store in {self._path} is closed: open() it first")
+        return self._opened
+
+    @property
+    def _model(self) -> int:
+        return self._live.model
+
+    def _read(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """At once, on the event loop's thread: for look-ups that touch a few pages."""
+        with our_errors(self._path):
+            return self._live.reader.execute(sql, values).fetchall()
+
+    async def _scan(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """In the scanning thread."""
+        opened = self._live
+        with our_errors(self._path):
+            return await asyncio.get_running_loop().run_in_executor(
+                opened.scans, lambda: opened.scanner.execute(sql, values).fetchall()
+            )
+
+    async def _write(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        with our_errors(self._path):
+            return await self._live.writer.run(change)
+
+    def _enter(self, fingerprint: str, *, reembedding: bool) -> tuple[sqlite3.Connection, int]:
+        """The first connection, for the writer, and the row of the model. Raises ModelMismatch."""
+        db = open_file(self._path, self._busy_s)
+        try:
+            db.execute("BEGIN IMMEDIATE")  # also shows that the file can be written
+            with db:
+                if not reembedding:
+                    _check_model(db, self._path, fingerprint)
+                db.execute("INSERT OR IGNORE INTO models (fingerprint) VALUES (?)", (fingerprint,))
+            (model,) = db.execute("SELECT id FROM models WHERE fingerprint = ?", (fingerprint,)).fetchone()
+        except BaseException:
+            db.close()
+            raise
+        return db, model
+
+    def _trim(self, db: sqlite3.Connection) -> None:
+        db.execute("DELETE FROM changes WHERE seq <= (SELECT max(seq) FROM changes) - ?", (self._history,))
+        db.execute("DELETE FROM served WHERE id <= (SELECT max(id) FROM served) - ?", (_SERVED_KEPT,))
+
+
+def _check_model(db: sqlite3.Connection, path: Path, fingerprint: str) -> None:
+    other = db.execute(
+        "SELECT fingerprint FROM models m WHERE fingerprint <> ? AND EXISTS (SELECT 1 FROM vectors WHERE model = m.id)",
+        (fingerprint,),
+    ).fetchone()
+    if other:
+        raise ModelMismatch(
+            f"the vectors in {path} were made by another model ({other[0]}, now {fingerprint}):"
+            " run `cacheguard entries re-embed`, or set the former model again"
+        )
+
+
+def _json_ids(ids: Sequence[int]) -> str:
+    """As one parameter, whose number SQLite limits; a list of numpy's integers will do too."""
+    return json.dumps([int(id_) for id_ in ids])

@@ -1,0 +1,148 @@
+"""Answers and phrasings as rows: how they are written, read back, and chosen by a filter."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from cacheguard.stores.base import Known, Label
+from cacheguard.types import Answer, Origin, Phrasing, Provenance
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from cacheguard.stores.base import Filter, NewPhrasing
+
+_ADD: Final = """
+    INSERT INTO answers VALUES (:id, :scope, :tenant, :route, :text, :provenance, :model, :created_at,
+        :refreshed_at, :ttl_s, :tags, :source_id)"""
+_REFRESH: Final = """
+    UPDATE answers SET text = :text, provenance = :provenance, model = :model, refreshed_at = :refreshed_at,
+        ttl_s = :ttl_s, tags = :tags WHERE id = :id"""
+
+
+def known(row: tuple[Any, ...]) -> Known:
+    """Of a row of the view `known`."""
+    own = phrasing(row[:7])
+    tenant, route, text, provenance, answered_at, refreshed_at, ttl_s, tags, source_id = row[7:]
+    fields = json.loads(provenance)
+    fields["validators"] = tuple(fields["validators"])
+    answer = Answer(
+        id=own.answer_id,
+        scope=own.scope,
+        tenant=tenant,
+        route=route,
+        text=text,
+        provenance=Provenance(**fields),
+        created_at=answered_at,
+        refreshed_at=refreshed_at,
+        ttl_s=ttl_s,
+        tags=tuple(json.loads(tags)),
+        source_id=source_id,
+    )
+    return Known(own, answer)
+
+
+def phrasing(row: tuple[Any, ...]) -> Phrasing:
+    """Of a row of `phrasings`."""
+    id_, answer_id, scope, key, text, origin, created_at = row
+    return Phrasing(id_, answer_id, scope, key, text, Origin(origin), created_at)
+
+
+def label(row: tuple[Any, ...]) -> Label:
+    """Of a row of `labels`, but for its id."""
+    scope, route, key, text, answer_id, is_right, said_by, created_at, note, similarity = row
+    right = bool(is_right)
+    return Label(scope, route, key, text, answer_id, right, said_by, created_at, note, similarity)
+
+
+def condition(which: Filter) -> tuple[str, list[Any]]:
+    """The filter as an SQL condition on `answers`, and its parameters."""
+    ids = None if which.ids is None else json.dumps(which.ids)
+    parts = {
+        "tenant = ?": which.tenant,
+        "route = ?": which.route,
+        "id IN (SELECT answer_id FROM tags WHERE tag = ?)": which.tag,
+        "model = ?": which.model,
+        "refreshed_at < ?": which.refreshed_before,
+        "id IN (SELECT value FROM json_each(?))": ids,
+    }
+    asked = {sql: value for sql, value in parts.items() if value is not None}
+    return " AND ".join(["TRUE", *asked]), list(asked.values())
+
+
+def keep(answer: Answer, phrasings: Sequence[NewPhrasing], model: int, db: sqlite3.Connection) -> list[int]:
+    """Refresh or add the answer with its phrasings; their ids. Without any, an answer is not kept."""
+    answer_id = _put_answer(db, answer)
+    ids = [_put_phrasing(db, answer_id, answer.scope, new, model) for new in phrasings]
+    db.execute(
+        "DELETE FROM answers WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM phrasings WHERE answer_id = ?1)",
+        (answer_id,),
+    )
+    return ids
+
+
+def _put_answer(db: sqlite3.Connection, answer: Answer) -> str:
+    """Refresh the answer in place where its scope has it already, else add it; the id that it has."""
+    found = db.execute(
+        "SELECT id FROM answers WHERE (id = ?1 AND scope = ?2)"
+        " OR (scope = ?2 AND source_id = ?3 AND source_id <> '') ORDER BY id <> ?1 LIMIT 1",
+        (answer.id, answer.scope, answer.source_id),
+    ).fetchone()
+    fields = {
+        "text": answer.text,
+        "provenance": json.dumps(asdict(answer.provenance)),
+        "model": answer.provenance.model,
+        "refreshed_at": answer.refreshed_at,
+        "ttl_s": answer.ttl_s,
+        "tags": json.dumps(answer.tags),
+        "id": found[0] if found else answer.id,
+    }
+    if found:
+        db.execute(_REFRESH, fields)
+        db.execute("DELETE FROM tags WHERE answer_id = :id", fields)
+    else:
+        own = {name: getattr(answer, name) for name in ("scope", "tenant", "route", "created_at", "source_id")}
+        db.execute(_ADD, fields | own)
+    for tag in set(answer.tags):
+        db.execute("INSERT INTO tags VALUES (?, ?)", (tag, fields["id"]))
+    return str(fields["id"])
+
+
+def _put_phrasing(db: sqlite3.Connection, answer_id: str, scope: str, new: NewPhrasing, model: int) -> int:
+    """Add the phrasing, or move it here; its id. A trigger removes the answer that so lost its last one."""
+    db.execute(
+        "INSERT INTO phrasings (answer_id, scope, key, text, origin, created_at) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (scope, key) DO UPDATE SET answer_id = excluded.answer_id, text = excluded.text,"
+        " origin = excluded.origin, created_at = excluded.created_at",
+        (answer_id, scope, new.key, new.text, new.origin, new.created_at),
+    )
+    # Not RETURNING: systems that are still supported ship SQLite 3.34, which doesn't know it.
+    (id_,) = db.execute("SELECT id FROM phrasings WHERE scope = ? AND key = ?", (scope, new.key)).fetchone()
+    if new.vector is None:
+        db.execute("DELETE FROM vectors WHERE phrasing_id = ?", (id_,))
+    else:
+        db.execute(
+            "INSERT INTO vectors (phrasing_id, scope, model, vector) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (phrasing_id) DO UPDATE SET model = excluded.model, vector = excluded.vector",
+            (id_, scope, model, vector_bytes(new.vector)),
+        )
+    return int(id_)
+
+
+def vector_bytes(vector: NDArray[np.float32]) -> bytes:
+    """float32 (dimension,) as little-endian bytes."""
+    return vector.astype("<f4").tobytes()
+
+
+def vectors_of(rows: list[tuple[int, bytes]]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Ids, int64 (n,), and vectors, float32 (n, dimension), of one or more rows."""
+    ids = np.array([id_ for id_, _ in rows], dtype=np.int64)
+    flat = np.frombuffer(b"".join(vector for _, vector in rows), dtype="<f4")
+    return ids, flat.reshape(len(rows), -1).astype(np.float32, copy=False)
