@@ -9,6 +9,9 @@ from contextlib import contextmanager
 
 import uvicorn
 
+# Loading a model on a busy machine takes some seconds.
+START_TIMEOUT_S = 120
+
 
 @contextmanager
 def serve(app):
@@ -20,9 +23,7 @@ def serve(app):
         server = _Server(app)
         thread = threading.Thread(target=server.run_until_stopped, args=(listener,), daemon=True)
         thread.start()
-        server.settled.wait()
-        if server.failure is not None:
-            thread.join()
+        if not server.settled.wait(START_TIMEOUT_S) or server.failure is not None:
             raise RuntimeError("the server did not start") from server.failure
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"

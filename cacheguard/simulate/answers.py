@@ -52,9 +52,7 @@ def _pairs(path: Path) -> Iterator[tuple[str, str]]:
     except OSError as exc:
         raise ConfigError(f"can't read the answers in {path}: {exc.strerror or exc}") from exc
     except (ValueError, KeyError, TypeError) as exc:
-        raise ConfigError(
-            f"{path}, line {number}: not a JSON object with 'prompt' and 'answer' ({exc})"
-        ) from exc
+        raise ConfigError(f"{path}, line {number}: not a JSON object with 'prompt' and 'answer' ({exc})") from exc
 
 
 def _folded(prompt: str) -> str:

@@ -60,8 +60,7 @@ class Stage:
 
     async def list_models(self, request: Request) -> Response:  # noqa: ARG002
         models = [
-            {"id": name, "object": "model", "created": 0, "owned_by": "cacheguard"}
-            for name in self._script.models
+            {"id": name, "object": "model", "created": 0, "owned_by": "cacheguard"} for name in self._script.models
         ]
         return JSONResponse({"object": "list", "data": models})
 

@@ -54,9 +54,7 @@ class Connection:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
-    async def respond(
-        self, status: int, body: bytes, *headers: tuple[bytes, bytes], kind: bytes = JSON
-    ) -> None:
+    async def respond(self, status: int, body: bytes, *headers: tuple[bytes, bytes], kind: bytes = JSON) -> None:
         """A whole response."""
         length = (b"content-length", b"%d" % len(body))
         await self.start(status, [(b"content-type", kind), length, *headers])

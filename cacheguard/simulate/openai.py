@@ -130,4 +130,4 @@ def _event(content: dict[str, Any]) -> bytes:
 
 
 def _json(content: dict[str, Any]) -> bytes:
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(content, separators=(",", ":")).encode()

@@ -63,7 +63,7 @@ class Play:
             (b"retry-after", self.then.retry_after_s),
             (b"retry-after-ms", self.then.retry_after_ms),
         )
-        headers = [(name, b"%g" % value) for name, value in hints if value is not None]
+        headers = [(name, b"%.12g" % value) for name, value in hints if value is not None]
         await self.connection.respond(status, self.wire.error(self._failure(status)), *headers)
 
     async def _stream(self, reply: Reply) -> None:

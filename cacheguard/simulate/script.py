@@ -1,4 +1,12 @@
-"""The script of a simulated provider's misbehaviour: rules, of which the first that fits a call is played."""
+"""The script of a simulated provider's misbehaviour: rules, of which the first that fits a call is played.
+
+rules:
+- when: {model: "gpt-*", calls: {to: 3}}
+  then: {status: 429, retry_after_s: 2}
+- when: {share: 0.05}
+  then: {cut_after_tokens: 8}
+- then: {latency_ms: {median: 400, p99: 2500}, between_tokens_ms: 15}
+"""
 
 from __future__ import annotations
 
@@ -77,9 +85,7 @@ class When(Part):
     prompt: str = Field(default="", description="Text within the last user message, in any case.")
     pattern: str = Field(default="", description="Regular expression found in the last user message.")
     calls: Calls | None = Field(default=None, description="Only the n-th to m-th such call.")
-    share: float = Field(
-        default=1, ge=0, le=1, description="Random share of such calls, drawn with the seed."
-    )
+    share: float = Field(default=1, ge=0, le=1, description="Random share of such calls, drawn with the seed.")
 
     @field_validator("pattern")
     @classmethod
@@ -101,15 +107,9 @@ class Then(Part):
     first_token_ms: Pause = Field(default=AT_ONCE, description="Between the headers and the first token.")
     between_tokens_ms: Pause = Field(default=AT_ONCE, description="Between one token and the next.")
 
-    status: int | None = Field(
-        default=None, ge=400, le=599, description="An error with the wire format's body."
-    )
-    message: str = Field(
-        default="The simulated provider was told to fail.", description="The error's message."
-    )
-    type: str | None = Field(
-        default=None, description="The error's type. Omitted: the usual one of its status."
-    )
+    status: int | None = Field(default=None, ge=400, le=599, description="An error with the wire format's body.")
+    message: str = Field(default="The simulated provider was told to fail.", description="The error's message.")
+    type: str | None = Field(default=None, description="The error's type. Omitted: the usual one of its status.")
     code: str | None = Field(default=None, description="The error's code.")
     retry_after_s: float | None = Field(default=None, ge=0, description="Header retry-after.")
     retry_after_ms: float | None = Field(default=None, ge=0, description="Header retry-after-ms.")
@@ -122,16 +122,12 @@ class Then(Part):
         description="200 with an HTML page, half a JSON document, or JSON that is no completion.",
     )
     text: str | None = Field(default=None, description="This answer; '' for an empty one.")
-    refusal: str | None = Field(
-        default=None, description="A refusal in the field that the wire format has for it."
-    )
+    refusal: str | None = Field(default=None, description="A refusal in the field that the wire format has for it.")
 
     truncate_after_tokens: Tokens | None = Field(
         default=None, description="The answer stops there, its finish reason is `length`."
     )
-    finish_reason: str | None = Field(
-        default="stop", description="Any word, as in `content_filter`, or null."
-    )
+    finish_reason: str | None = Field(default="stop", description="Any word, as in `content_filter`, or null.")
 
     cut_after_tokens: Tokens | None = Field(
         default=None, description="The connection drops there; a plain answer's body ends half-way."
@@ -139,9 +135,7 @@ class Then(Part):
     error_after_tokens: Tokens | None = Field(
         default=None, description="An error event ends the stream there; a plain answer is a 500."
     )
-    no_end_marker: bool = Field(
-        default=False, description="The stream ends without finish reason and end marker."
-    )
+    no_end_marker: bool = Field(default=False, description="The stream ends without finish reason and end marker.")
 
     @model_validator(mode="after")
     def _one_outcome(self) -> Self:
@@ -165,9 +159,7 @@ class Rule(Part):
 class Script(Part):
     """Rules in order; a call that none of them fits gets a normal answer at once."""
 
-    models: tuple[str, ...] = Field(
-        default=("simulated",), description="What /v1/models lists. All are answered."
-    )
+    models: tuple[str, ...] = Field(default=("simulated",), description="What /v1/models lists. All are answered.")
     rules: tuple[Rule, ...] = ()
 
 

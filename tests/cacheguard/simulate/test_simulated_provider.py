@@ -95,9 +95,7 @@ def test_a_known_prompt_gets_its_answer_whatever_its_case_and_blanks(http, play)
 
 
 def test_an_unknown_prompt_gets_a_text_of_its_own_and_always_the_same(http, play):
-    first, again, other = (
-        text(ask(http, prompt)) for prompt in ("Why is it blue?", "why is it  blue?", "And?")
-    )
+    first, again, other = (text(ask(http, prompt)) for prompt in ("Why is it blue?", "why is it  blue?", "And?"))
     assert first == again != other
     assert "why is it blue?" in first
 
@@ -182,10 +180,10 @@ def test_an_error_status_has_openais_body(client, play, status, kind, error):
 
 
 def test_a_rate_limit_says_when_to_come_back(http, play):
-    play({"then": {"status": 429, "type": "tokens", "retry_after_s": 2, "retry_after_ms": 1500.5}})
+    play({"then": {"status": 429, "type": "tokens", "retry_after_s": 2, "retry_after_ms": 3_600_000.5}})
     limited = ask(http)
     assert limited.headers["retry-after"] == "2"
-    assert limited.headers["retry-after-ms"] == "1500.5"
+    assert limited.headers["retry-after-ms"] == "3600000.5"
     assert limited.json()["error"]["type"] == "tokens"
 
 
@@ -238,9 +236,7 @@ def test_an_error_inside_a_stream_reaches_openais_client_as_an_error(client, pla
         client.chat.completions.create(**body())
 
 
-@pytest.mark.parametrize(
-    ("kind", "start"), [("html", "<!doctype"), ("broken_json", '{"id"'), ("other_json", "{")]
-)
+@pytest.mark.parametrize(("kind", "start"), [("html", "<!doctype"), ("broken_json", '{"id"'), ("other_json", "{")])
 @pytest.mark.parametrize("stream", [False, True])
 def test_garbage_is_a_200_that_is_no_completion(http, play, kind, start, stream):
     play({"then": {"garbage": kind}})
@@ -348,9 +344,7 @@ def test_a_script_can_be_replaced_as_yaml_and_a_wrong_one_changes_nothing(http, 
     assert text(ask(http)) == "from YAML"
     refused = http.put("/_simulate/script", json={"rules": [{"then": {"latency": 3}}]})
     assert refused.status_code == 400
-    assert (
-        "the body: rules.0.then.latency: no such key; known: latency_ms" in refused.json()["error"]["message"]
-    )
+    assert "the body: rules.0.then.latency: no such key; known: latency_ms" in refused.json()["error"]["message"]
     assert text(ask(http)) == "from YAML"
 
 
@@ -365,3 +359,8 @@ def test_a_provider_starts_with_the_script_it_is_given():
     script = Script.model_validate({"rules": [{"then": {"text": "scripted"}}]})
     with serve(simulated_provider(Answers(), script)) as base, httpx.Client(base_url=base) as http:
         assert text(ask(http)) == "scripted"
+
+
+def test_a_prompt_that_no_encoding_can_hold_is_answered(http, play):
+    raw = b'{"model": "m", "messages": [{"role": "user", "content": "half a pair: \\ud83d"}]}'
+    assert "half a pair" in text(http.post("/v1/chat/completions", content=raw))
