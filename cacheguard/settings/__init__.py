@@ -1,0 +1,30 @@
+"""Settings: one tree, read from cacheguard.yaml and the environment."""
+
+from cacheguard.settings.answering import Cache, ModelTier, Price, Provider, Route, TemplateTier, Tier
+from cacheguard.settings.load import Loaded, load
+from cacheguard.settings.service import ApiKey, Auth, Embedding, Index, Server, Store
+from cacheguard.settings.show import effective, effective_yaml, json_schema
+from cacheguard.settings.tree import DEFAULT_ROUTE, Settings
+
+__all__ = [
+    "DEFAULT_ROUTE",
+    "ApiKey",
+    "Auth",
+    "Cache",
+    "Embedding",
+    "Index",
+    "Loaded",
+    "ModelTier",
+    "Price",
+    "Provider",
+    "Route",
+    "Server",
+    "Settings",
+    "Store",
+    "TemplateTier",
+    "Tier",
+    "effective",
+    "effective_yaml",
+    "json_schema",
+    "load",
+]

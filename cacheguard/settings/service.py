@@ -1,0 +1,131 @@
+"""Settings of the service itself: where it listens, who may ask, what it keeps and where."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import SecretStr, field_validator, model_validator
+
+from cacheguard.settings.values import (
+    ClientKey,
+    Count,
+    HttpUrl,
+    Name,
+    NotNegative,
+    Port,
+    Positive,
+    Secret,
+    Section,
+    Text,
+    refuse,
+)
+
+
+class Server(Section):
+    host: Text = "127.0.0.1"
+    """Address that the service listens on."""
+    port: Port = 8000
+    """Port that it listens on; 0 takes a free one."""
+    max_body_mb: Positive = 1
+    """Largest request body that is read, in megabytes."""
+    max_in_flight: Count = 512
+    """Requests worked on at once; further ones are told to come back."""
+    workers: Count = 1
+    """Processes; each loads the model and holds its own index."""
+    shutdown_grace_s: NotNegative = 30
+    """Seconds that begun requests may take to finish at shutdown."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach it."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+class ApiKey(Section):
+    key: ClientKey
+    """What clients send as their bearer token."""
+    tenant: Name = "default"
+    """Whose requests these are. Tenants never share an answer."""
+    admin: bool = False
+    """Whether the key opens /admin/api and the console too."""
+
+
+class Auth(Section):
+    mode: Literal["keys", "none"] = "keys"
+    """keys: clients need one of `keys`, once there are any. none: whoever reaches the port may ask."""
+    keys: tuple[ApiKey, ...] = ()
+    """The clients' keys."""
+
+    @model_validator(mode="after")
+    def _keys_mean_something(self) -> Self:
+        if self.keys and self.mode == "none":
+            refuse(("mode",), "is 'none', but there are keys: take them out or say mode: keys")
+        seen: dict[str, int] = {}
+        for place, entry in enumerate(self.keys):
+            first = seen.setdefault(entry.key.get_secret_value(), place)
+            if first != place:
+                refuse(("keys", place, "key"), f"is the same key as auth.keys[{first}].key")
+        return self
+
+
+class Store(Section):
+    url: str = "sqlite:///./.cacheguard/cache.db"
+    """Where answers are kept: sqlite:///PATH (relative to the working directory; an absolute path makes four
+    slashes) or memory:// (lost at the end)."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_known(cls, url: str) -> str:
+        if not re.fullmatch(r"memory://|sqlite:///[^:].*", url):
+            scheme, separator, _ = url.partition("://")
+            named = f"has the scheme {scheme!r}" if separator else "names no store"
+            raise ValueError(f"{named}; known: sqlite:///PATH, memory://")
+        return url
+
+    @property
+    def sqlite_path(self) -> Path | None:
+        """The database's file; None for the store in memory."""
+        scheme, _, path = self.url.partition(":///")
+        return Path(path) if scheme == "sqlite" else None
+
+
+class Index(Section):
+    backend: Literal["faiss"] = "faiss"
+    """What finds neighbours: faiss (in this process)."""
+    max_mb: Positive = 2048
+    """Memory for the loaded scopes, in megabytes; past it, those unused longest leave."""
+    folder: Path = Path(".cacheguard/index")
+    """Where snapshots lie. What is missing there is built again from the store."""
+    snapshot_every_s: Positive = 300
+    """Seconds between two snapshots of a scope that changes."""
+
+
+class Embedding(Section):
+    model: Text = "bundled"
+    """bundled (all-MiniLM-L6-v2), a sentence-transformers name or folder, or openai:NAME for an endpoint that
+    speaks OpenAI's format."""
+    precision: Literal["int8", "fp32"] = "int8"
+    """Number format of a local model's weights."""
+    base_url: HttpUrl = "https://api.openai.com/v1"
+    """Endpoint of an openai:NAME model."""
+    api_key: Secret = SecretStr("")
+    """Key for the endpoint of an openai:NAME model."""
+
+    @property
+    def is_remote(self) -> bool:
+        return self.model.startswith("openai:")
+
+    @model_validator(mode="after")
+    def _fits_its_model(self) -> Self:
+        if self.model == "openai:":
+            refuse(("model",), "lacks the model's name behind openai:")
+        for key in ("base_url", "api_key"):
+            if not self.is_remote and getattr(self, key) != type(self).model_fields[key].default:
+                refuse((key,), "is for openai:NAME models only: name one, or take it out")
+        return self
