@@ -8,6 +8,7 @@ CacheGuardError
 │   └── NotInCache            504, only-if-cached and nothing fits
 ├── Overloaded                503, we are full; retry soon
 ├── TiersFailed               503, every tier failed and nothing else may be served
+├── StreamBroken              502, a tier's stream broke off after the client had seen its beginning
 ├── ConfigError               a setting is wrong; stops the start, exit 2
 └── StoreError                the cache's fault; never reaches a client whose tiers are up
     ├── StoreUnusable         can't be read or written
@@ -73,6 +74,13 @@ class Overloaded(CacheGuardError):
 
 class TiersFailed(Overloaded):
     code = "all_tiers_failed"
+
+
+class StreamBroken(CacheGuardError):
+    """What the client has seen is no whole answer."""
+
+    status = 502
+    code = "stream_broken"
 
 
 class ConfigError(CacheGuardError):

@@ -92,3 +92,8 @@ def _compatible(text: str) -> str:
             start = at + 1
     pieces.append(unicodedata.normalize("NFKC", text[start:]))
     return "".join(pieces)
+
+
+def ask_instead(messages: Sequence[Message], text: str) -> list[Message]:
+    """The same conversation, its last turn in other words."""
+    return [*messages[:-1], {**messages[-1], "content": text}]

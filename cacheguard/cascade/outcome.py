@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from cacheguard.errors import CacheGuardError, RequestError, TiersFailed
+from cacheguard.failures import FailureClass
+
 if TYPE_CHECKING:
     from cacheguard.cascade.stream import OpenStream
     from cacheguard.cascade.tier import Tier
-    from cacheguard.failures import AttemptFailed, FailureClass
+    from cacheguard.failures import AttemptFailed
     from cacheguard.providers.base import Completion
 
 
@@ -50,6 +53,18 @@ class Failed:
     attempts: tuple[Attempt, ...]
     last: AttemptFailed
     retry_after_s: float
+
+    def error(self) -> CacheGuardError:
+        """What the client is told: its own fault in the provider's words, anything else by tiers and classes alone."""
+        match self.last.failure:
+            case FailureClass.CONTEXT_LENGTH:
+                return RequestError(str(self.last), param="messages", code="context_length_exceeded")
+            case FailureClass.CONTENT_FILTER:
+                return RequestError(str(self.last), param="messages", code="content_filter")
+            case FailureClass.BAD_REQUEST if not self.last.unknown_model:
+                return RequestError(str(self.last))
+        tried = ", ".join(f"{attempt.tier}: {attempt.failure}" for attempt in self.attempts) or "none had time"
+        return TiersFailed(f"no tier could answer ({tried})", self.retry_after_s)
 
 
 Outcome: TypeAlias = Answered | Streaming | Failed

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from cacheguard.matching.freshness import Freshness, Use, freshness
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable
 
     from cacheguard.matching.freshness import Directives, Terms
     from cacheguard.types import Answer, Phrasing
@@ -92,15 +92,14 @@ def decide(
     rule: Rule,
     terms: Terms,
     directives: Directives,
-    barred: Collection[str],
     now: float,
 ) -> Decision:
-    """Decide over the matches of one question in one scope. barred: ids of answers called wrong for it. now: Unix s.
+    """Decide over the matches of one question in one scope. now: Unix seconds.
 
-    Each answer speaks through its nearest phrasing. Among those that the rule accepts, the freshest use wins, then
-    the nearest.
+    Each answer speaks through its nearest phrasing. Among those that the rule accepts, the freshest use wins, then the
+    nearest.
     """
-    by_answer = nearest_of_each_answer(match for match in matches if match.answer.id not in barred)
+    by_answer = nearest_of_each_answer(matches)
     if not by_answer:
         return Miss(MissReason.NOTHING_NEAR)
     accepted = [match for match in by_answer if rule.accepts(match)]
@@ -120,3 +119,17 @@ def nearest_of_each_answer(matches: Iterable[Match]) -> list[Match]:
     for match in sorted(matches, key=lambda match: -match.similarity):
         nearest.setdefault(match.answer.id, match)
     return list(nearest.values())
+
+
+def explain(decision: Decision) -> dict[str, object]:
+    """The decision in words and figures, without any prompt's text."""
+    match = decision.nearest if isinstance(decision, Miss) else decision.match
+    facts: dict[str, object] = {"decision": type(decision).__name__.lower()}
+    match decision:
+        case Miss(reason):
+            facts["reason"] = reason.value
+        case Hit(fresh=fresh) | Stale(fresh=fresh):
+            facts |= {"age_s": round(fresh.age_s), "ttl_s": round(fresh.ttl_s)}
+    if match is not None:
+        facts |= {"entry": match.answer.id, "similarity": round(match.similarity, 4), "exact": match.exact}
+    return facts

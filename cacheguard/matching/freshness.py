@@ -43,6 +43,9 @@ class Directives:
     min_fresh_s: float | None = None
 
 
+NO_DIRECTIVES = Directives()
+
+
 @dataclass(frozen=True, slots=True)
 class Freshness:
     """use: what for. age_s: since the last refresh. ttl_s: what is left of the time to live, negative past it."""

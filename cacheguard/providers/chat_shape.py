@@ -1,4 +1,4 @@
-"""Reading OpenAI's chat.completion and chat.completion.chunk bodies, and joining chunks to a completion."""
+"""OpenAI's chat.completion and chat.completion.chunk bodies: read, written, and joined from chunks to a whole."""
 
 from __future__ import annotations
 
@@ -37,6 +37,39 @@ def read_completion(body: Body) -> Completion:
         refusal=refusal,
         has_tool_calls=bool(message.get("tool_calls") or message.get("function_call")),
     )
+
+
+def write_completion(text: str, model: str, created: float) -> Completion:
+    """A completion that cost no tokens: a cached answer or a template. created: Unix seconds."""
+    message: Body = {"role": "assistant", "content": text, "refusal": None}
+    body: Body = {
+        "id": "",
+        "object": "chat.completion",
+        "created": int(created),
+        "model": model,
+        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+    }
+    return Completion(body, text, Finish.STOP, model)
+
+
+def chunks_of(completion: Completion) -> list[Body]:
+    """The chunks as which a whole completion is streamed; its usage comes last, in a chunk without choices."""
+    head = {name: completion.body.get(name) for name in ("id", "created", "model")}
+    head["object"] = "chat.completion.chunk"
+    said: list[Body] = []
+    done: list[Body] = []
+    for choice in completion.body["choices"]:
+        message = {name: value for name, value in choice["message"].items() if value is not None}
+        for at, tool_call in enumerate(message.get("tool_calls", ())):
+            tool_call.setdefault("index", at)
+        place = {"index": choice.get("index", 0), "logprobs": choice.get("logprobs")}
+        said.append({**place, "delta": message, "finish_reason": None})
+        done.append({**place, "delta": {}, "finish_reason": choice.get("finish_reason")})
+    return [
+        *({**head, "choices": [choice]} for choice in (*said, *done)),
+        {**head, "choices": [], "usage": completion.body.get("usage")},
+    ]
 
 
 def read_finish(reason: object) -> Finish:

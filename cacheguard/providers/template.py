@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from cacheguard.providers.base import Body, Call, Chunk, Completion, Finish
+from cacheguard.providers.chat_shape import chunks_of, read_chunk, write_completion
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
+
+    from cacheguard.providers.base import Call, Chunk, Completion
 
 
 class TemplateProvider:
@@ -18,27 +20,11 @@ class TemplateProvider:
         self._text = text
 
     async def complete(self, call: Call) -> Completion:
-        message = {"role": "assistant", "content": self._text}
-        body: Body = {
-            "id": "",
-            "object": "chat.completion",
-            "created": int(time.time()),
-            "model": call.model,
-            "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}],
-            "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
-        }
-        return Completion(body, self._text, Finish.STOP, call.model)
+        return write_completion(self._text, call.model, time.time())
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
-        head: Body = {
-            "id": "",
-            "object": "chat.completion.chunk",
-            "created": int(time.time()),
-            "model": call.model,
-        }
-        said = {"index": 0, "delta": {"role": "assistant", "content": self._text}, "finish_reason": None}
-        yield Chunk({**head, "choices": [said]}, speaks=True)
-        yield Chunk({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        for body in chunks_of(await self.complete(call)):
+            yield read_chunk(body)
 
     async def aclose(self) -> None:
         """Nothing is held."""

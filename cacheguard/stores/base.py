@@ -9,13 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from cacheguard.types import Phrasing
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
-    from cacheguard.types import Answer, Origin, Phrasing
+    from cacheguard.types import Answer, Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,10 @@ class NewPhrasing:
     origin: Origin
     created_at: float
     vector: NDArray[np.float32] | None = None
+
+    def kept(self, phrasing_id: int, answer: Answer) -> Phrasing:
+        """This phrasing under the id that the store gave it."""
+        return Phrasing(phrasing_id, answer.id, answer.scope, self.key, self.text, self.origin, self.created_at)
 
 
 class Known(NamedTuple):

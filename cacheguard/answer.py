@@ -1,0 +1,150 @@
+"""The corridor: one request from question to answer. This file orders the steps and does nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, assert_never
+
+from cacheguard.border import Border
+from cacheguard.errors import TiersFailed
+from cacheguard.matching.decide import Hit, Miss, MissReason, Stale, decide, explain
+from cacheguard.question import NoQuestion, Question, ask_instead, read_question
+from cacheguard.reply import CacheStatus, Landed, Reply, forwarded, landed_earlier, served
+from cacheguard.request import Asked, Recalled, Request
+from cacheguard.scope import bypass_reason, scope_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cacheguard.cache import Cache
+    from cacheguard.cascade.flight import Flight
+    from cacheguard.matching.decide import Decision, Match
+    from cacheguard.routes import Route, Routes
+    from cacheguard.telemetry.events import Telemetry
+    from cacheguard.telemetry.trace import Trace
+    from cacheguard.upstream import Upstream
+
+BROKEN = Recalled(Miss(MissReason.CACHE_BROKEN))
+
+
+class Corridor:
+    """Everything that a request passes. now: Unix seconds."""
+
+    def __init__(
+        self, routes: Routes, cache: Cache, upstream: Upstream, telemetry: Telemetry, now: Callable[[], float]
+    ) -> None:
+        self._routes = routes
+        self._cache = cache
+        self._upstream = upstream
+        self._border = Border(telemetry)
+        self._now = now
+
+    async def answer(self, request: Request, trace: Trace) -> Reply:
+        """The answer to a request. Raises RequestError, or TiersFailed when nothing at all may be served."""
+        route = self._routes.choose(request.route, request.body["model"])
+        question = read_question(request.body["messages"])
+        if isinstance(question, NoQuestion):
+            return await self._forward(request, route, question.reason)
+        if reason := bypass_reason(request.body) or route.bypass_reason:
+            return await self._forward(request, route, reason)
+        scope = scope_of(request.tenant, route.name, request.body, question, route.context)
+        asked = Asked(request, route, scope, question)
+        recalled = await self._border.cross("recall", self._recall(asked, trace), BROKEN)
+        match recalled.decision:
+            case Hit() as hit:
+                return await self._serve(asked, hit)
+            case Stale(servable=True) as stale:
+                self._refresh(asked, stale)
+                return await self._serve(asked, stale)
+            case Stale() | Miss():
+                return await self._ask(asked, recalled)
+            case _:
+                assert_never(recalled.decision)
+
+    async def _recall(self, asked: Asked, trace: Trace) -> Recalled:
+        """Exact match, vector, neighbours, decision."""
+        if not asked.route.mode.reads:
+            return Recalled(Miss(MissReason.READ_OFF))
+        exact = await self._cache.exact(asked.scope, asked.question)
+        trace.note("exact", found=exact is not None)
+        if exact is not None:
+            return Recalled(self._decide(asked, [exact], trace))
+        vector = await self._cache.vector(asked.question)
+        trace.note("vector", cut=vector is None)
+        if vector is None:
+            return Recalled(Miss(MissReason.CUT))
+        neighbours = await self._cache.neighbours(asked.scope, asked.question, vector)
+        trace.note("neighbours", found=len(neighbours))
+        return Recalled(self._decide(asked, neighbours, trace), vector)
+
+    def _decide(self, asked: Asked, matches: Sequence[Match], trace: Trace) -> Decision:
+        route, directives = asked.route, asked.request.directives
+        decision = decide(matches, rule=route.rule, terms=route.terms, directives=directives, now=self._now())
+        trace.note("decide", **explain(decision))
+        return decision
+
+    async def _serve(self, asked: Asked, found: Hit | Stale) -> Reply:
+        """Answer from the cache."""
+        reply = served(found, asked.route.name, asked.request.body["model"])
+        if not found.match.exact:
+            await self._remember(asked, reply.completion_id, found.match)
+        return reply
+
+    async def _ask(self, asked: Asked, recalled: Recalled) -> Reply:
+        """Answer from the tiers; when they fail, by an earlier answer that went stale."""
+        try:
+            return await self._upstream.reply(
+                asked.request,
+                asked.route,
+                forwarded(recalled.decision, asked.request.directives),
+                lambda flight: self._anew(flight, asked, recalled),
+                sharing_key=asked.sharing_key,
+                kept_as=lambda completion_id, kept: self._remember(asked, completion_id, kept),
+            )
+        except TiersFailed:
+            if isinstance(recalled.decision, Stale):
+                return await self._serve(asked, recalled.decision)
+            raise
+
+    async def _anew(self, flight: Flight[Landed], asked: Asked, recalled: Recalled) -> Landed:
+        """Cascade, validate, store: once for everyone who asks this now."""
+        if isinstance(recalled.decision, Miss) and (meanwhile := await self._answered_meanwhile(asked)):
+            return meanwhile
+        tiers = asked.route.tiers
+        if isinstance(recalled.decision, Stale):  # a better last resort than a template stands by
+            tiers = tuple(tier for tier in tiers if not tier.is_template)
+        landed = await self._upstream.land(flight, asked.request, asked.route, tiers)
+        if not (landed.may_be_kept and asked.may_be_kept):
+            return landed
+        keep = self._cache.keep(asked, recalled, landed.completion.text, landed.provenance, self._now())
+        return replace(landed, kept=await self._border.cross("keep", keep, None))
+
+    async def _answered_meanwhile(self, asked: Asked) -> Landed | None:
+        """The answer that another call kept while this question was on its way here."""
+        if not asked.route.mode.reads or asked.sharing_key is None:
+            return None
+        match = await self._border.cross("recall", self._cache.exact(asked.scope, asked.question), None)
+        return landed_earlier(match) if match else None
+
+    async def _forward(self, request: Request, route: Route, reason: str) -> Reply:
+        """Answer from the tiers, past the cache."""
+        status = CacheStatus(forwarded="bypass", detail=reason)
+        return await self._upstream.reply(
+            request, route, status, lambda flight: self._upstream.land(flight, request, route, route.tiers)
+        )
+
+    def _refresh(self, asked: Asked, stale: Stale) -> None:
+        """Ask the tiers for the phrasing that matched, behind the client's back and once at a time."""
+        if not asked.route.mode.writes:
+            return
+        phrasing, request = stale.match.phrasing, asked.request
+        body = {**request.body, "stream": False}
+        if not stale.match.exact:
+            body["messages"] = ask_instead(body["messages"], phrasing.text)
+        again = replace(asked, request=replace(request, body=body), question=Question(phrasing.text, phrasing.key))
+        recalled = Recalled(replace(stale, match=replace(stale.match, exact=True)))
+        self._upstream.begin(again.sharing_key, lambda flight: self._anew(flight, again, recalled))
+
+    async def _remember(self, asked: Asked, completion_id: str, match: Match) -> None:
+        remember = self._cache.remember(completion_id, asked, match, self._now())
+        await self._border.cross("remember", remember, None)

@@ -1,0 +1,97 @@
+"""The cache as the corridor sees it: store, embedder and index as one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from cacheguard.matching.decide import Match, Miss, Stale
+from cacheguard.stores.base import NewPhrasing, Served
+from cacheguard.types import Answer, Origin, new_answer_id
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cacheguard.question import Question
+    from cacheguard.request import Asked, Recalled
+    from cacheguard.scope import Scope
+    from cacheguard.stores.base import Store
+    from cacheguard.types import Provenance
+    from embeddings.base import Embedder
+    from index.base import Neighbour
+
+# How many phrasings are looked at: the votes among the nearest twenty tell more than the nearest alone.
+NEIGHBOURS = 20
+
+
+class Partitioned(Protocol):
+    """Vector indexes, one per scope."""
+
+    async def search(self, partition: str, vector: NDArray[np.float32], k: int) -> list[Neighbour]: ...
+
+    async def add(self, partition: str, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> None: ...
+
+
+class Cache:
+    """Finds and keeps. The store is the truth: what the index names and the store no longer has, does not exist."""
+
+    def __init__(self, store: Store, embedder: Embedder, index: Partitioned) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._index = index
+
+    async def exact(self, scope: Scope, question: Question) -> Match | None:
+        """The phrasing with the same folded text."""
+        known = await self._store.exact(scope.key, question.key)
+        return Match(known.phrasing, known.answer, similarity=1.0, exact=True) if known else None
+
+    async def vector(self, question: Question) -> NDArray[np.float32] | None:
+        """float32 (dimension,), unit length; None where the model read only the beginning of the question."""
+        embedded = await self._embedder.embed([question.text])
+        return None if embedded.cut[0] else embedded.vectors[0]
+
+    async def neighbours(self, scope: Scope, question: Question, vector: NDArray[np.float32]) -> list[Match]:
+        """The nearest phrasings of the scope with their answers, nearest first.
+
+        Answers that someone called wrong for this very question are left out.
+        """
+        nearest = await self._index.search(scope.key, vector, NEIGHBOURS)
+        similarity = dict(nearest)
+        known = await self._store.known([neighbour.id for neighbour in nearest])
+        barred = await self._store.barred(scope.key, question.key)
+        return [
+            Match(phrasing, answer, similarity[phrasing.id]) for phrasing, answer in known if answer.id not in barred
+        ]
+
+    async def keep(self, asked: Asked, recalled: Recalled, text: str, provenance: Provenance, now: float) -> Match:
+        """Keep a new answer: it refreshes the one whose phrasing was asked, or is founded by the question."""
+        match recalled.decision:
+            case Stale(match) | Miss(nearest=Match() as match) if match.exact:
+                answer = replace(match.answer, text=text, provenance=provenance, refreshed_at=now)
+                await self._store.keep(answer, [])
+                return replace(match, answer=answer)
+        scope, question = asked.scope, asked.question
+        vector = recalled.vector if recalled.vector is not None else await self.vector(question)
+        answer = Answer(new_answer_id(), scope.key, scope.tenant, scope.route, text, provenance, now, now)
+        phrasing = NewPhrasing(question.key, question.text, Origin.MISS, now, vector)
+        [phrasing_id] = await self._store.keep(answer, [phrasing])
+        if vector is not None:
+            await self._index.add(scope.key, np.array([phrasing_id]), vector[np.newaxis])
+        return Match(phrasing.kept(phrasing_id, answer), answer, similarity=1.0, exact=True)
+
+    async def remember(self, completion_id: str, asked: Asked, match: Match, now: float) -> None:
+        """Note what was served under an id that does not tell by itself, so that feedback finds it."""
+        await self._store.add_served(
+            Served(
+                completion_id,
+                asked.scope.key,
+                asked.question.key,
+                asked.question.text,
+                match.answer.id,
+                match.phrasing.id,
+                match.similarity,
+                now,
+            )
+        )

@@ -1,0 +1,157 @@
+"""What comes out of the corridor, and the Cache-Status field (RFC 9211) that tells what happened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from cacheguard.completion_id import id_of_phrasing, new_id
+from cacheguard.matching.decide import Hit, Match, Miss, MissReason, Stale
+from cacheguard.providers.chat_shape import write_completion
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from cacheguard.cascade.outcome import Attempt, Streaming
+    from cacheguard.matching.decide import Decision
+    from cacheguard.matching.freshness import Directives
+    from cacheguard.providers.base import Chunk, Completion
+    from cacheguard.types import Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStatus:
+    """One member of Cache-Status. forwarded: why a tier was asked, "" on a hit. ttl_s: left of the time to live."""
+
+    hit: bool = False
+    forwarded: str = ""
+    forwarded_status: int | None = None
+    ttl_s: float | None = None
+    stored: bool = False
+    collapsed: bool = False
+    detail: str = ""
+
+    def __str__(self) -> str:
+        parameters = {
+            "hit": self.hit,
+            f"fwd={self.forwarded}": self.forwarded,
+            f"fwd-status={self.forwarded_status}": self.forwarded_status is not None,
+            f"ttl={round(self.ttl_s or 0)}": self.ttl_s is not None,
+            "stored": self.stored,
+            "collapsed": self.collapsed,
+            f"detail={self.detail}": self.detail,
+        }
+        return "; ".join(["cacheguard", *(text for text, is_said in parameters.items() if is_said)])
+
+    def landed(self, landed: Landed) -> CacheStatus:
+        """This status once the tiers have answered; who shared another's call neither forwarded nor stored."""
+        if self.collapsed or not landed.attempts:
+            return replace(self, collapsed=True)
+        return replace(
+            self,
+            forwarded_status=None if landed.is_template else HTTPStatus.OK.value,
+            stored=landed.kept is not None,
+            detail="template" if landed.is_template else self.detail,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """What a call to the tiers came to, for everyone who shared it. kept: under which phrasing of which answer."""
+
+    completion: Completion
+    provenance: Provenance
+    attempts: tuple[Attempt, ...] = ()
+    may_be_kept: bool = False
+    kept: Match | None = None
+    is_template: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer on its way to the client.
+
+    completion_id: what feedback refers to. content: a whole completion, or chunks as they come; these raise
+    CacheGuardError where the answer breaks off. tier: who wrote it. age_s, entry, similarity: on a hit.
+    """
+
+    status: CacheStatus
+    route: str
+    completion_id: str
+    content: Completion | AsyncGenerator[Chunk, None]
+    tier: str
+    age_s: float | None = None
+    entry: str = ""
+    similarity: float | None = None
+    attempts: tuple[Attempt, ...] = ()
+    cost_usd: float = 0.0
+
+
+def served(found: Hit | Stale, route: str, model: str) -> Reply:
+    """A reply from the cache. model: what the client asked for, told where nobody knows who wrote the answer."""
+    match, fresh = found.match, found.fresh
+    detail = "exact" if match.exact else "semantic"
+    return Reply(
+        status=CacheStatus(hit=True, ttl_s=fresh.ttl_s, detail=f"{detail}-stale" if fresh.ttl_s <= 0 else detail),
+        route=route,
+        completion_id=id_of_phrasing(match.phrasing.id) if match.exact else new_id(),
+        content=write_completion(match.answer.text, match.answer.provenance.model or model, match.answer.refreshed_at),
+        tier=match.answer.provenance.tier,
+        age_s=fresh.age_s,
+        entry=match.answer.id,
+        similarity=match.similarity,
+    )
+
+
+def landed_earlier(match: Match) -> Landed:
+    """An answer that another call kept a moment ago, as if this one had shared that call."""
+    answer = match.answer
+    completion = write_completion(answer.text, answer.provenance.model, answer.refreshed_at)
+    return Landed(completion, replace(answer.provenance, cost_usd=0.0), kept=match)
+
+
+def landed_reply(status: CacheStatus, route: str, landed: Landed) -> Reply:
+    """A reply from the tiers, whole."""
+    kept = landed.kept
+    return Reply(
+        status=status.landed(landed),
+        route=route,
+        completion_id=id_of_phrasing(kept.phrasing.id) if kept else new_id(),
+        content=landed.completion,
+        tier=landed.provenance.tier,
+        entry=kept.answer.id if kept else "",
+        attempts=landed.attempts,
+        cost_usd=0.0 if status.collapsed else landed.provenance.cost_usd,
+    )
+
+
+def streamed_reply(
+    status: CacheStatus,
+    route: str,
+    streaming: Streaming,
+    completion_id: str,
+    content: AsyncGenerator[Chunk, None],
+) -> Reply:
+    """A reply from a tier that has begun to speak."""
+    return Reply(
+        status=status,
+        route=route,
+        completion_id=completion_id,
+        content=content,
+        tier=streaming.tier.name,
+        attempts=streaming.attempts,
+    )
+
+
+def forwarded(decision: Decision, directives: Directives) -> CacheStatus:
+    """Why the tiers are asked, in RFC 9211's words (2.2): a request directive, a stale answer, or none that fits."""
+    match decision:
+        case _ if directives.no_cache:
+            return CacheStatus(forwarded="request")
+        case Stale() | Miss(reason=MissReason.EXPIRED):
+            return CacheStatus(forwarded="stale")
+        case Miss(reason=MissReason.CUT | MissReason.CACHE_BROKEN as reason):
+            return CacheStatus(forwarded="miss", detail=reason)
+        case _:
+            return CacheStatus(forwarded="miss")

@@ -1,0 +1,80 @@
+"""What comes into the corridor, and what is known of it on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from cacheguard.matching.freshness import NO_DIRECTIVES
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Hashable, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from cacheguard.matching.decide import Decision
+    from cacheguard.matching.freshness import Directives
+    from cacheguard.question import Question
+    from cacheguard.routes import Route
+    from cacheguard.scope import Scope
+
+T = TypeVar("T")
+
+
+class Client(Protocol):
+    """Who waits for the answer."""
+
+    async def wait_for(self, waiting: Coroutine[None, None, T]) -> T:
+        """Wait. Raises ClientGone, having cancelled the waiting, when the client leaves meanwhile."""
+        ...
+
+
+class Patient:
+    """A client that never leaves."""
+
+    async def wait_for(self, waiting: Coroutine[None, None, T]) -> T:
+        return await waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """body: an OpenAI chat completion request. route: the one that the client names; None: its model decides."""
+
+    tenant: str
+    body: Mapping[str, Any]
+    client: Client
+    route: str | None = None
+    directives: Directives = NO_DIRECTIVES
+
+    @property
+    def wants_stream(self) -> bool:
+        return bool(self.body.get("stream"))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question that an earlier answer may answer."""
+
+    request: Request
+    route: Route
+    scope: Scope
+    question: Question
+
+    @property
+    def sharing_key(self) -> Hashable | None:
+        """Requests with the same key may share one upstream call; None: this one wants its own."""
+        directives = self.request.directives
+        return None if directives.no_cache or directives.no_store else (self.scope.key, self.question.key)
+
+    @property
+    def may_be_kept(self) -> bool:
+        return self.route.mode.writes and not self.request.directives.no_store
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """vector: of the question; None where none was made, or none that may be matched."""
+
+    decision: Decision
+    vector: NDArray[np.float32] | None = None

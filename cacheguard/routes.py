@@ -1,0 +1,93 @@
+"""Which route a request takes, and what the route says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from cacheguard.errors import UnknownRoute
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cacheguard.cascade.tier import Tier
+    from cacheguard.matching.decide import Rule
+    from cacheguard.matching.freshness import Terms
+    from cacheguard.question import Context
+    from cacheguard.validation.base import Validator
+
+DEFAULT = "default"
+
+
+class Mode(StrEnum):
+    """What a route does with the cache."""
+
+    READ_WRITE = "read-write"
+    READ_ONLY = "read-only"
+    WRITE_ONLY = "write-only"
+    OFF = "off"
+
+    @property
+    def reads(self) -> bool:
+        return self in {Mode.READ_WRITE, Mode.READ_ONLY}
+
+    @property
+    def writes(self) -> bool:
+        return self in {Mode.READ_WRITE, Mode.WRITE_ONLY}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """models: patterns of request models that take it. tiers: in the order in which they are asked."""
+
+    name: str
+    models: tuple[str, ...]
+    tiers: tuple[Tier, ...]
+    deadline_s: float
+    mode: Mode
+    terms: Terms
+    rule: Rule
+    context: Context
+    validators: tuple[Validator, ...]
+
+    @property
+    def bypass_reason(self) -> str | None:
+        """Why this route's requests pass the cache by, or None."""
+        return "off" if self.mode is Mode.OFF else None
+
+
+class Routes:
+    """All routes by name."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self._by_name = {route.name: route for route in routes}
+
+    def __iter__(self) -> Iterator[Route]:
+        return iter(self._by_name.values())
+
+    def named(self, name: str) -> Route:
+        """Raises UnknownRoute."""
+        route = self._by_name.get(name)
+        if route is None:
+            raise UnknownRoute(f"there is no route '{name}'; known: {', '.join(self._by_name)}")
+        return route
+
+    def choose(self, name: str | None, model: str) -> Route:
+        """By name where the request says one, else by the model's first fitting pattern or route name, else `default`.
+
+        Raises UnknownRoute.
+        """
+        if name is not None:
+            return self.named(name)
+        for route in self:
+            if any(fnmatchcase(model, pattern) for pattern in route.models):
+                return route
+        if model in self._by_name:
+            return self._by_name[model]
+        if DEFAULT in self._by_name:
+            return self._by_name[DEFAULT]
+        raise UnknownRoute(
+            f"no route takes model '{model}' and there is no route '{DEFAULT}'; known: {', '.join(self._by_name)}"
+        )

@@ -1,0 +1,90 @@
+"""What is counted and logged: one event per answer, one count per attempt, one per step of the cache that broke."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cacheguard.cascade.outcome import Attempt
+    from cacheguard.reply import Reply
+    from cacheguard.telemetry.trace import Trace
+
+# From an exact hit (well under a millisecond) to a tier's time-out.
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Telemetry:
+    """Counts into a registry of its own and logs through structlog. Labels are names from the settings, no texts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._log = structlog.get_logger("cacheguard")
+        self._answers = Counter("cacheguard_answers", "Answers given", ["route", "outcome"], registry=registry)
+        self._seconds = Histogram(
+            "cacheguard_answer_seconds",
+            "From the request to the answer, or to the end of its stream",
+            ["outcome"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._attempts = Counter(
+            "cacheguard_attempts", "Calls to tiers", ["route", "tier", "outcome"], registry=registry
+        )
+        self._attempt_seconds = Histogram(
+            "cacheguard_attempt_seconds", "Calls to tiers", ["tier"], buckets=_SECONDS, registry=registry
+        )
+        self._cost = Counter("cacheguard_cost_usd", "Paid to tiers", ["route", "tier"], registry=registry)
+        self._errors = Counter("cacheguard_errors", "Requests that got an error", ["code"], registry=registry)
+        self._broken = Counter(
+            "cacheguard_cache_broken",
+            "Steps of the cache that failed while the request went on",
+            ["step"],
+            registry=registry,
+        )
+
+    def answered(self, reply: Reply, trace: Trace) -> None:
+        """An answer was given whole."""
+        outcome = _outcome(reply)
+        self._answers.labels(reply.route, outcome).inc()
+        self._seconds.labels(outcome).observe(trace.seconds)
+        self._log.info(
+            "answer",
+            route=reply.route,
+            outcome=outcome,
+            reason=reply.status.detail or None,
+            similarity=reply.similarity,
+            tier=reply.tier,
+            attempts=len(reply.attempts),
+            latency_ms=round(trace.seconds * 1000, 2),
+            cost_usd=reply.cost_usd,
+        )
+
+    def attempted(self, route: str, attempts: Sequence[Attempt]) -> None:
+        """Tiers were called."""
+        for attempt in attempts:
+            self._attempts.labels(route, attempt.tier, attempt.failure or "answered").inc()
+            self._attempt_seconds.labels(attempt.tier).observe(attempt.seconds)
+            self._cost.labels(route, attempt.tier).inc(attempt.cost_usd)
+
+    def failed(self, code: str) -> None:
+        """A request got an error, or its stream broke off."""
+        self._errors.labels(code).inc()
+        self._log.info("error", code=code)
+
+    def cache_broke(self, step: str, error: Exception) -> None:
+        """A step of the cache failed. Only the error's type is told: its text may quote a prompt."""
+        self._broken.labels(step).inc()
+        self._log.error("cache broken", step=step, error=type(error).__name__)
+
+
+def _outcome(reply: Reply) -> str:
+    status = reply.status
+    if status.hit:
+        return f"hit-{status.detail}"
+    if status.collapsed:
+        return "collapsed"
+    return status.forwarded
