@@ -5,7 +5,9 @@ CacheGuardError
 │   ├── BodyTooLarge          413
 │   ├── Unauthorised          401
 │   ├── UnknownRoute          404
-│   └── NotInCache            504, only-if-cached and nothing fits
+│   ├── UnknownCompletion     404
+│   ├── NotInCache            504, only-if-cached and nothing fits
+│   └── ClientGone            499, nobody reads it any more
 ├── Overloaded                503, we are full; retry soon
 ├── TiersFailed               503, every tier failed and nothing else may be served
 ├── StreamBroken              502, a tier's stream broke off after the client had seen its beginning
@@ -52,6 +54,18 @@ class Unauthorised(RequestError):
 class UnknownRoute(RequestError):
     status = 404
     code = "route_not_found"
+
+
+class UnknownCompletion(RequestError):
+    status = 404
+    code = "completion_not_found"
+
+
+class ClientGone(RequestError):
+    """The client left before its answer came; the status is nginx's, for logs."""
+
+    status = 499
+    code = "client_gone"
 
 
 class NotInCache(RequestError):

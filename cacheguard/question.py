@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 Context: TypeAlias = Literal["none", "exact"]
 
-# A full stop more or less asks the same; an exclamation mark behind a digit is a factorial.
-_TRAILING_MARKS = re.compile(r"(?:\s|[.?…。]|(?<![0-9])!)+\Z")
+# Read backwards from the end, so that a long run of marks inside a text costs nothing. A full stop more or less asks the
+# same, but dots that stand alone are an argument (`git add .`), and `!` and `!!` behind a digit are factorials.
+_MARKS_FROM_THE_END = re.compile(r"(?:\s|[?。]|\.++(?!\s|\Z)|!(?!!?\d))*")
 _WHITE_SPACE = re.compile(r"\s+")
-# These compatibility forms carry meaning by their place: 10² is not 102, and 1½ not 11⁄2.
-_PLACED = ("<super>", "<sub>", "<fraction>")
+# Compatibility forms that carry meaning: 10² is not 102, 1½ not 11⁄2, and ℝ not R.
+_MEANT = ("<super>", "<sub>", "<fraction>", "<font>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,28 +67,29 @@ def text_of(content: object) -> str | None:
         return content
     if not isinstance(content, list):
         return None
-    texts = [part["text"] for part in content if part.get("type") == "text"]
+    texts = [part["text"] for part in content if part.get("type") == "text" and "text" in part]
     return "\n".join(texts) if len(texts) == len(content) else None
 
 
 def fold(text: str) -> str:
     """The text without differences that never change a question: case, white space, Unicode forms, trailing marks.
 
-    A text of nothing but marks keeps them. Idempotent.
+    A text of nothing but marks keeps them. Idempotent. Lower case, not str.casefold: in German, Maße are not Masse.
     """
     if not text.isascii():
-        text = _compatible(_compatible(text).casefold())  # folding case may leave forms that NFKC joins
-    folded = _WHITE_SPACE.sub(" ", text.casefold()).strip()
-    return _TRAILING_MARKS.sub("", folded) or folded
+        text = _compatible(_compatible(text).lower())  # lower case may leave forms that NFKC joins
+    folded = _WHITE_SPACE.sub(" ", text.lower()).strip()
+    marks = _MARKS_FROM_THE_END.match(folded[::-1])
+    return folded[: len(folded) - (marks.end() if marks else 0)] or folded
 
 
 def _compatible(text: str) -> str:
-    """NFKC for everything but characters whose height or place is their meaning."""
-    kept = [unicodedata.decomposition(character).startswith(_PLACED) for character in text]
+    """NFKC for everything but characters whose form is their meaning."""
+    kept = [unicodedata.decomposition(character).startswith(_MEANT) for character in text]
     pieces: list[str] = []
     start = 0
-    for at, is_placed in enumerate(kept):
-        if is_placed:
+    for at, is_meant in enumerate(kept):
+        if is_meant:
             pieces += (unicodedata.normalize("NFKC", text[start:at]), text[at])
             start = at + 1
     pieces.append(unicodedata.normalize("NFKC", text[start:]))

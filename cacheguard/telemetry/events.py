@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -76,9 +78,11 @@ class Telemetry:
         self._log.info("error", code=code)
 
     def cache_broke(self, step: str, error: Exception) -> None:
-        """A step of the cache failed. Only the error's type is told: its text may quote a prompt."""
+        """A step of the cache failed. The error's type and place are told, not its text, which may quote a prompt."""
         self._broken.labels(step).inc()
-        self._log.error("cache broken", step=step, error=type(error).__name__)
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        at = f"{Path(place.filename).name}:{place.lineno}"
+        self._log.error("cache broken", step=step, error=type(error).__name__, at=at)
 
 
 def _outcome(reply: Reply) -> str:

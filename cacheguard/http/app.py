@@ -1,0 +1,98 @@
+"""The ASGI app: endpoints, limits, errors, and the service that lives as long as the app."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import TypeAdapter
+
+import cacheguard
+from cacheguard.errors import CacheGuardError, Overloaded
+from cacheguard.http.body import Verdict, parse, read_body
+from cacheguard.http.chat import Chat
+from cacheguard.http.errors import error_response
+from cacheguard.http.limits import InFlightLimit
+from cacheguard.http.request_id import RequestId
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from cacheguard.wiring import Service
+
+CHAT = "/v1/chat/completions"
+_VERDICT = TypeAdapter(Verdict)
+_MB = 1_000_000
+
+
+def make_app(service: Service, on_failed_start: Callable[[BaseException], None]) -> FastAPI:
+    """The app. It starts the service in the background, so that /readyz can tell, and closes it at its end."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        def started(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and (error := task.exception()):
+                on_failed_start(error)
+
+        start = asyncio.create_task(service.start())
+        start.add_done_callback(started)
+        yield
+        start.cancel()
+        await asyncio.wait([start])
+        await service.aclose()
+
+    app = FastAPI(title="CacheGuard", version=cacheguard.__version__, lifespan=lifespan)
+    server = service.settings.server
+    max_body = int(server.max_body_mb * _MB)
+
+    async def on_our_error(_: Request, error: Exception) -> Response:
+        assert isinstance(error, CacheGuardError)  # noqa: S101 - what it is registered for
+        service.telemetry.failed(error.code or error.type)
+        return error_response(error)
+
+    app.add_exception_handler(CacheGuardError, on_our_error)
+    app.add_api_route(CHAT, Chat(service, max_body).answer, methods=["POST"], response_model=None)
+    _add_rest(app, service, max_body)
+    app.add_middleware(InFlightLimit, path=CHAT, limit=server.max_in_flight)
+    app.add_middleware(RequestId)
+    return app
+
+
+def _add_rest(app: FastAPI, service: Service, max_body: int) -> None:
+    begun = int(time.time())
+
+    @app.get("/v1/models")
+    async def models(request: Request) -> dict[str, Any]:
+        service.tenants.of(request.headers.get("authorization"))
+        routes = [
+            {"id": route.name, "object": "model", "created": begun, "owned_by": "cacheguard"}
+            for route in service.routes
+        ]
+        return {"object": "list", "data": routes}
+
+    @app.post("/v1/feedback", status_code=202)
+    async def feedback(request: Request) -> dict[str, str]:
+        tenant = service.tenants.of(request.headers.get("authorization"))
+        said = parse(_VERDICT, await read_body(request, max_body))
+        if not service.is_ready:
+            raise Overloaded("the service is starting; try again soon", retry_after_s=1)
+        await service.feedback.take(tenant, said["id"], is_right=said["verdict"] == "right", note=said.get("note", ""))
+        return {"status": "accepted"}
+
+    @app.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @app.get("/readyz")
+    async def readyz() -> JSONResponse:
+        ready = service.is_ready
+        return JSONResponse({"status": "ready" if ready else "loading"}, 200 if ready else 503)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(service.registry), media_type=CONTENT_TYPE_LATEST)

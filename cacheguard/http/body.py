@@ -1,0 +1,80 @@
+"""Reading a request's body: bounded in size, and of a shape that the corridor can rely on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypeVar
+
+from annotated_types import MinLen
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict
+
+from cacheguard.errors import BodyTooLarge, RequestError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+T = TypeVar("T")
+
+# A body that is too large is read to its end, within reason, since most clients listen only when they have sent all.
+_DRAINED = 32
+
+_OPEN = with_config(ConfigDict(extra="allow", strict=True))
+
+
+@_OPEN
+class Part(TypedDict):
+    type: str
+    text: NotRequired[str]
+
+
+@_OPEN
+class Message(TypedDict):
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: NotRequired[str | list[Part] | None]
+
+
+@_OPEN
+class ChatCompletion(TypedDict):
+    """What the corridor relies on; every other field is passed on as it came."""
+
+    model: Annotated[str, MinLen(1)]
+    messages: Annotated[list[Message], MinLen(1)]
+    stream: NotRequired[bool | None]
+
+
+@with_config(ConfigDict(extra="forbid", strict=True))
+class Verdict(TypedDict):
+    id: Annotated[str, MinLen(1)]
+    verdict: Literal["right", "wrong"]
+    note: NotRequired[str]
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """At most `limit` bytes. Raises BodyTooLarge."""
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size <= limit:
+            pieces.append(piece)
+        elif size > limit * _DRAINED:
+            break
+    if size > limit:
+        raise BodyTooLarge(f"the body is larger than {limit} bytes; server.max_body_mb sets the limit")
+    return b"".join(pieces)
+
+
+def parse(adapter: TypeAdapter[T], body: bytes) -> T:
+    """The body as the adapter's type. Raises RequestError that names the field, and never quotes what was sent."""
+    try:
+        return adapter.validate_json(body)
+    except ValidationError as exc:
+        error: Any = exc.errors(include_url=False, include_input=False, include_context=False)[0]
+        at = ".".join(str(step) for step in error["loc"] if not str(step).startswith(("list[", "str")))
+        if error["type"] == "json_invalid":
+            raise RequestError("the body is not valid JSON in UTF-8: " + _without_quote(error["msg"])) from None
+        raise RequestError(f"{at or 'the body'}: {error['msg']}", param=at or None) from None
+
+
+def _without_quote(message: str) -> str:
+    return message.removeprefix("Invalid JSON: ")

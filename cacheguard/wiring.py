@@ -1,0 +1,194 @@
+"""Settings to a running service: the only place that picks implementations."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack, asynccontextmanager
+from random import Random
+from typing import TYPE_CHECKING, assert_never
+
+from prometheus_client import CollectorRegistry
+
+from cacheguard.answer import Corridor
+from cacheguard.border import Border
+from cacheguard.cache import Cache
+from cacheguard.cascade.cascade import Cascade
+from cacheguard.cascade.tier import Price, Tier
+from cacheguard.feedback import Feedback
+from cacheguard.matching.decide import CAUTIOUS, CosineThreshold
+from cacheguard.matching.freshness import Terms
+from cacheguard.providers.openai import OpenAIProvider
+from cacheguard.providers.template import TemplateProvider
+from cacheguard.routes import Mode, Route, Routes
+from cacheguard.settings import ModelTier, TemplateTier
+from cacheguard.stores.memory import MemoryStore
+from cacheguard.stores.sqlite import SqliteStore
+from cacheguard.telemetry.events import Telemetry
+from cacheguard.tenants import Tenants
+from cacheguard.upstream import Upstream
+from cacheguard.validation import REGISTRY
+from embeddings.opening import open_embedder
+from embeddings.remote import RemoteEndpoint
+from index.partitions import Partitions
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from cacheguard import settings as configured
+    from cacheguard.providers.base import Provider
+    from cacheguard.reply import Reply
+    from cacheguard.request import Request
+    from cacheguard.stores.base import Store
+    from cacheguard.telemetry.trace import Trace
+    from embeddings.base import Embedder
+
+# How soon an answer that another process wrote is found by similarity; exact matches are found at once.
+FOLLOW_EVERY_S = 0.25
+
+
+class Service:
+    """A service from its settings: started, it answers until it is closed."""
+
+    def __init__(self, settings: configured.Settings) -> None:
+        self.settings = settings
+        self.registry = CollectorRegistry()
+        self.telemetry = Telemetry(self.registry)
+        self.tenants = Tenants.of_keys({entry.key.get_secret_value(): entry.tenant for entry in settings.auth.keys})
+        self._open = AsyncExitStack()
+        providers = {name: make_provider(provider) for name, provider in settings.providers.items()}
+        for provider in providers.values():
+            self._open.push_async_callback(provider.aclose)
+        tiers = {name: make_tier(name, tier, providers) for name, tier in settings.tiers.items()}
+        self.routes = Routes([make_route(name, route, tiers) for name, route in settings.routes.items()])
+        self._border = Border(self.telemetry)
+        self._ready = asyncio.Event()
+
+    @property
+    def is_ready(self) -> bool:
+        return self._ready.is_set()
+
+    async def start(self) -> None:
+        """Open store and model. Raises StoreError or EmbeddingError; the service is then to be closed."""
+        embedder = await open_model(self.settings)
+        self._open.push_async_callback(embedder.aclose)
+        self.store = await open_store(self.settings, embedder.spec.fingerprint)
+        self._open.push_async_callback(self.store.aclose)
+        index = open_index(self.settings, self.store, embedder)
+        self._open.push_async_callback(index.aclose)
+        self._open.push_async_callback(self._once, "snapshot", index.save)
+        upstream = Upstream(Cascade(Random()), self.telemetry)
+        self._open.push_async_callback(upstream.settle)
+        cache = Cache(self.store, embedder, index)
+        self._corridor = Corridor(self.routes, cache, upstream, self.telemetry, time.time)
+        self.feedback = Feedback(self.store, time.time)
+        for every_s, step, do in (
+            (FOLLOW_EVERY_S, "follow", index.follow),
+            (self.settings.index.snapshot_every_s, "snapshot", index.save),
+        ):
+            self._open.push_async_callback(_stop, asyncio.create_task(self._repeat(every_s, step, do)))
+        self._ready.set()
+
+    async def answer(self, request: Request, trace: Trace) -> Reply:
+        """One request through the corridor; what comes while the service starts waits until it has."""
+        await self._ready.wait()
+        return await self._corridor.answer(request, trace)
+
+    async def aclose(self) -> None:
+        """Finish what was begun, save, and let go of everything."""
+        self._ready.clear()
+        await self._open.aclose()
+
+    async def _repeat(self, every_s: float, step: str, do: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(every_s)
+            await self._once(step, do)
+
+    async def _once(self, step: str, do: Callable[[], Awaitable[None]]) -> None:
+        await self._border.cross(step, do(), None)
+
+
+@asynccontextmanager
+async def running(settings: configured.Settings) -> AsyncIterator[Service]:
+    """A started service, closed at the end."""
+    service = Service(settings)
+    try:
+        await service.start()
+        yield service
+    finally:
+        await service.aclose()
+
+
+async def open_model(settings: configured.Settings) -> Embedder:
+    """The embedder that the settings name. Raises EmbeddingError."""
+    embedding = settings.embedding
+    remote = RemoteEndpoint(embedding.base_url, embedding.api_key.get_secret_value())
+    return await open_embedder(embedding.model, precision=embedding.precision, remote=remote)
+
+
+async def open_store(settings: configured.Settings, fingerprint: str, *, reembedding: bool = False) -> Store:
+    """The store that the settings name, ready for the model with this fingerprint. Raises StoreError."""
+    path = settings.store.sqlite_path
+    store: Store = SqliteStore(path) if path else MemoryStore()
+    await store.open(fingerprint, reembedding=reembedding)
+    return store
+
+
+def open_index(settings: configured.Settings, store: Store, embedder: Embedder) -> Partitions:
+    """The index over what the store holds."""
+    spec = embedder.spec
+    return Partitions(
+        store,
+        dimension=spec.dimension,
+        fingerprint=spec.fingerprint,
+        folder=settings.index.folder if settings.store.sqlite_path else None,
+        max_mb=settings.index.max_mb,
+    )
+
+
+def make_provider(provider: configured.Provider) -> Provider:
+    return OpenAIProvider(
+        provider.base_url,
+        api_key=provider.api_key.get_secret_value(),
+        headers={name: value.get_secret_value() for name, value in provider.headers.items()},
+        connect_timeout_s=provider.connect_timeout_s,
+        missing_finish_is_stop=provider.missing_finish_reason_is_stop,
+    )
+
+
+def make_tier(name: str, tier: configured.Tier, providers: dict[str, Provider]) -> Tier:
+    match tier:
+        case TemplateTier():
+            template = TemplateProvider(tier.template)
+            return Tier(name, template, model=name, timeout_s=1, first_token_timeout_s=1, is_template=True)
+        case ModelTier():
+            return Tier(
+                name,
+                providers[tier.provider],
+                tier.model,
+                timeout_s=tier.timeout_s,
+                first_token_timeout_s=tier.first_token_timeout_s or tier.timeout_s,
+                price=Price(tier.price.input_usd_per_mtok, tier.price.output_usd_per_mtok),
+            )
+        case _:
+            assert_never(tier)
+
+
+def make_route(name: str, route: configured.Route, tiers: dict[str, Tier]) -> Route:
+    cache = route.cache
+    return Route(
+        name=name,
+        models=route.models,
+        tiers=tuple(tiers[tier] for tier in route.tiers),
+        deadline_s=route.deadline_s,
+        mode=Mode(cache.mode),
+        terms=Terms(cache.ttl_s, cache.stale_while_revalidate_s, cache.stale_if_error_s),
+        rule=CAUTIOUS if cache.decision == "auto" else CosineThreshold(cache.decision),
+        context=cache.context,
+        validators=tuple(REGISTRY[validator]() for validator in route.validators),
+    )
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
