@@ -49,7 +49,7 @@ class Corridor:
             return await self._forward(request, route, reason)
         scope = scope_of(request.tenant, route.name, request.body, question, route.context)
         asked = Asked(request, route, scope, question)
-        recalled = await self._border.cross("recall", self._recall(asked, trace), BROKEN)
+        recalled = await self._border.cross("recall", self.recall(asked, trace), BROKEN)
         match recalled.decision:
             case Hit() as hit:
                 return await self._serve(asked, hit)
@@ -61,7 +61,7 @@ class Corridor:
             case _:
                 assert_never(recalled.decision)
 
-    async def _recall(self, asked: Asked, trace: Trace) -> Recalled:
+    async def recall(self, asked: Asked, trace: Trace) -> Recalled:
         """Exact match, vector, neighbours, decision."""
         if not asked.route.mode.reads:
             return Recalled(Miss(MissReason.READ_OFF))
