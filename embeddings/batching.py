@@ -1,0 +1,160 @@
+"""Gathers concurrent calls into one run of the model.
+
+There is no waiting window: a call on an idle model runs at once, and what arrives while every worker is busy
+shares the next run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from embeddings.base import Embedded, EmbeddingError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from embeddings.base import EmbedderSpec
+
+# Texts a run: larger runs gain nothing a text, and a lone question waits for one run of somebody's 10,000.
+_RUN = 16
+
+
+class Model(Protocol):
+    """What runs in the worker threads."""
+
+    @property
+    def spec(self) -> EmbedderSpec: ...
+
+    def encode(self, texts: Sequence[str]) -> Embedded: ...
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    """One caller: its vectors as they come in, and its texts that have not begun."""
+
+    vectors: NDArray[np.float32]
+    cut: list[bool]
+    missing: int
+    done: asyncio.Future[None]
+    lane: deque[_Job] = field(default_factory=deque)
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """One text, and every place in every call that waits for its vector."""
+
+    text: str
+    seats: list[tuple[_Call, int]] = field(default_factory=list)
+    begun: bool = False
+
+    @property
+    def wanted(self) -> bool:
+        return any(not call.done.done() for call, _ in self.seats)
+
+
+class Gathering:
+    """An Embedder over a model that blocks.
+
+    Runs take texts from all callers in turn, so that a large call never starves a small one, and a text
+    that several callers have in flight is embedded once.
+    """
+
+    def __init__(self, model: Model, workers: int = 1) -> None:
+        self._model = model
+        self._workers = workers
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="embed")
+        self._running = 0
+        self._jobs: dict[str, _Job] = {}
+        self._calls: deque[_Call] = deque()  # those with texts that have not begun, next in turn first
+        self._open: set[asyncio.Future[None]] = set()
+        self._closed = False
+
+    @property
+    def spec(self) -> EmbedderSpec:
+        return self._model.spec
+
+    async def embed(self, texts: Sequence[str]) -> Embedded:
+        """Vectors in the order of `texts`. Raises EmbeddingError."""
+        if self._closed:
+            raise EmbeddingError("this embedder is closed: open another one")
+        loop = asyncio.get_running_loop()
+        vectors = np.empty((len(texts), self.spec.dimension), np.float32)
+        call = _Call(vectors, [False] * len(texts), len(texts), loop.create_future())
+        if texts:
+            self._queue(call, texts)
+            loop.call_soon(self._start, loop)  # not now: calls of the same turn of the loop come along
+            self._open.add(call.done)
+            call.done.add_done_callback(self._open.discard)
+            await call.done
+        return Embedded(call.vectors, tuple(call.cut))
+
+    async def aclose(self) -> None:
+        """Take no more calls, finish those that were begun, and let the threads go."""
+        self._closed = True
+        if self._open:
+            await asyncio.wait(self._open)
+        await asyncio.to_thread(self._threads.shutdown)
+
+    def _queue(self, call: _Call, texts: Sequence[str]) -> None:
+        # By length, so that a run of a large call pads little.
+        for seat in sorted(range(len(texts)), key=lambda i: len(texts[i])):
+            job = self._jobs.setdefault(texts[seat], _Job(texts[seat]))
+            job.seats.append((call, seat))
+            # Also where another call has queued it already: that one's turn may be far off.
+            call.lane.append(job)
+        self._calls.append(call)
+
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        while self._running < self._workers and (jobs := self._next_run()):
+            self._running += 1
+            run = loop.run_in_executor(self._threads, self._model.encode, [job.text for job in jobs])
+            run.add_done_callback(partial(self._finish, loop, jobs))
+
+    def _next_run(self) -> list[_Job]:
+        """One text of each call in turn, until the run is full or nothing waits."""
+        jobs: list[_Job] = []
+        while self._calls and len(jobs) < _RUN:
+            call = self._calls.popleft()
+            job = self._next_job(call)
+            if job:
+                job.begun = True
+                jobs.append(job)
+                self._calls.append(call)
+        return jobs
+
+    def _next_job(self, call: _Call) -> _Job | None:
+        """The call's next text that nobody has begun and somebody still waits for."""
+        while call.lane:
+            job = call.lane.popleft()
+            if job.begun:
+                continue
+            if job.wanted:
+                return job
+            self._jobs.pop(job.text, None)
+        return None
+
+    def _finish(self, loop: asyncio.AbstractEventLoop, jobs: list[_Job], run: asyncio.Future[Embedded]) -> None:
+        self._running -= 1
+        for row, job in enumerate(jobs):
+            del self._jobs[job.text]
+            for call, seat in job.seats:
+                if call.done.done():
+                    continue
+                if error := run.exception():
+                    call.done.set_exception(error)
+                    continue
+                embedded = run.result()
+                call.vectors[seat], call.cut[seat] = embedded.vectors[row], embedded.cut[row]
+                call.missing -= 1
+                if not call.missing:
+                    call.done.set_result(None)
+        self._start(loop)

@@ -1,0 +1,191 @@
+"""Any sentence-transformers model, exported to ONNX: run as a process of its own by `embeddings.export`.
+
+The graph holds the whole way from token ids to the vector: transformer, pooling, dense layers, normalisation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from embeddings.base import EmbeddingError, ModelMissing
+from embeddings.export import (
+    EXPORTER_VERSION,
+    FAILURES,
+    MODEL_FILE,
+    TOKENIZER_FILE,
+    Manifest,
+    Precision,
+    read,
+)
+from embeddings.files import Source, check_weights, sha256_of_file
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+_EXPORTABLE = {"Transformer", "Pooling", "Dense", "Normalize"}
+_OPSET = 17  # the last one in which ReduceMax takes its axes as an attribute
+_LONGEST = 8192  # tokens, where the model itself names no limit
+# Two texts of different lengths, so that tracing sees a batch, and padding in it.
+_TRACED = ("Where is my card?", "I ordered a new card two weeks ago and it has not arrived yet.")
+# int8 that moves a vector further than this from its original is refused. all-MiniLM-L6-v2: 0.991 at worst.
+_LEAST_COSINE = 0.98
+
+
+def export(source: Source, precision: Precision, folder: Path) -> None:
+    """Write model, tokenizer and manifest into `folder`. Raises EmbeddingError and its kinds."""
+    model = _load(source)
+    _check_modules(model, source.name)
+    max_tokens = min(model.max_seq_length or _LONGEST, _LONGEST)
+    _write_tokenizer(model, max_tokens, folder / TOKENIZER_FILE)
+    _write_graph(model, precision, folder / MODEL_FILE)
+    prompt = model.prompts.get(model.default_prompt_name or "", "")
+    settings = json.dumps(
+        {type(module).__name__: module.get_config_dict() for module in list(model)[1:]}, sort_keys=True
+    )
+    weights = _sha256_of_weights(model)
+    tokenizer_sha256 = sha256_of_file(folder / TOKENIZER_FILE)
+    decides = [weights, settings, prompt, precision, tokenizer_sha256, str(max_tokens), str(EXPORTER_VERSION)]
+    Manifest(
+        name=source.name,
+        dimension=int(model.get_embedding_dimension() or 0),
+        max_tokens=max_tokens,
+        precision=precision,
+        prompt=prompt,
+        settings=settings,
+        source_sha256=weights,
+        exporter_version=EXPORTER_VERSION,
+        model_sha256=sha256_of_file(folder / MODEL_FILE),
+        tokenizer_sha256=tokenizer_sha256,
+        fingerprint=hashlib.sha256("\n".join(decides).encode()).hexdigest()[:16],
+    ).write(folder)
+    _check_against_original(model, source.name, folder)
+
+
+def _load(source: Source) -> SentenceTransformer:
+    from sentence_transformers import SentenceTransformer  # noqa: PLC0415  # torch: in this process only
+
+    local = Path(source.place).is_dir()
+    try:
+        if source.weights_sha256:
+            check_weights(_weights(source.place), source.weights_sha256)
+        # Eager attention: the fused kinds can't be traced.
+        return SentenceTransformer(
+            source.place, device="cpu", local_files_only=local, model_kwargs={"attn_implementation": "eager"}
+        ).eval()
+    except EmbeddingError:
+        raise
+    except Exception as exc:  # the hub, torch and transformers each raise their own kinds
+        reason = str(exc).strip().partition("\n")[0]
+        way_out = "check its files" if local else "check its name and the network, or name a folder"
+        raise ModelMissing(f"model '{source.name}' can't be loaded ({reason}): {way_out}") from exc
+
+
+def _weights(place: str) -> Path:
+    from huggingface_hub import hf_hub_download  # noqa: PLC0415
+
+    if Path(place).is_dir():
+        return Path(place) / "model.safetensors"
+    return Path(hf_hub_download(place, "model.safetensors"))
+
+
+def _check_modules(model: SentenceTransformer, name: str) -> None:
+    foreign = {type(module).__name__ for module in model} - _EXPORTABLE
+    if foreign:
+        raise EmbeddingError(
+            f"model '{name}' has parts that can't be exported ({', '.join(sorted(foreign))}); "
+            f"choose one made of {', '.join(sorted(_EXPORTABLE))}"
+        )
+    if getattr(model.tokenizer, "backend_tokenizer", None) is None:
+        raise EmbeddingError(f"model '{name}' has no fast tokenizer: choose one with a tokenizer.json")
+
+
+def _write_tokenizer(model: SentenceTransformer, max_tokens: int, path: Path) -> None:
+    """With truncation and padding set as the serving path will do them."""
+    tokenizer: Any = model.tokenizer
+    backend = tokenizer.backend_tokenizer
+    backend.enable_truncation(max_tokens)
+    backend.enable_padding(
+        direction=tokenizer.padding_side, pad_id=tokenizer.pad_token_id, pad_token=tokenizer.pad_token
+    )
+    backend.save(str(path))
+
+
+def _write_graph(model: SentenceTransformer, precision: Precision, path: Path) -> None:
+    import onnx  # noqa: PLC0415
+    import torch  # noqa: PLC0415
+
+    from embeddings.quantisation import quantise  # noqa: PLC0415
+
+    features = {k: v for k, v in model.preprocess(list(_TRACED)).items() if isinstance(v, torch.Tensor)}
+
+    class Whole(torch.nn.Module):  # type: ignore[misc]  # torch is Any to mypy
+        """Tensors in, one tensor out: what tracing wants of the model's dictionaries."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, *inputs: torch.Tensor) -> Any:
+            return self.model(dict(zip(features, inputs, strict=True)))["sentence_embedding"]
+
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracing warns of each shape that it takes for a constant
+        torch.onnx.export(
+            Whole().eval(),
+            tuple(features.values()),
+            str(path),
+            input_names=list(features),
+            output_names=["embedding"],
+            dynamic_axes={**{name: {0: "batch", 1: "tokens"} for name in features}, "embedding": {0: "batch"}},
+            opset_version=_OPSET,
+            dynamo=False,
+        )
+    if precision == "int8":
+        graph = onnx.load(path)
+        quantise(graph)
+        onnx.save(graph, path)
+
+
+def _sha256_of_weights(model: SentenceTransformer) -> str:
+    total = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        total.update(f"{name} {tuple(tensor.shape)} ".encode())
+        total.update(np.ascontiguousarray(tensor.float().numpy()).data)
+    return total.hexdigest()
+
+
+def _check_against_original(model: SentenceTransformer, name: str, folder: Path) -> None:
+    """Raises EmbeddingError when the export, run as it will be served, gives other vectors than the model."""
+    from embeddings.onnx import Encoder  # noqa: PLC0415
+
+    texts = [*_TRACED, "hi", _TRACED[1] * 5]
+    original = model.encode(texts, normalize_embeddings=True)
+    cosine = float((original * Encoder(read(folder)).encode(texts).vectors).sum(axis=1).min())
+    if not cosine >= _LEAST_COSINE:
+        raise EmbeddingError(
+            f"model '{name}' loses too much in its export (cosine {cosine:.3f} to the original, "
+            f"at least {_LEAST_COSINE} is wanted): set precision to fp32, or choose another model"
+        )
+
+
+def main(arguments: list[str]) -> int:
+    """NAME PLACE WEIGHTS_SHA256 PRECISION FOLDER; a failure's kind is the exit code, its message the last line."""
+    name, place, weights_sha256, precision, folder = arguments
+    try:
+        chosen: Precision = "fp32" if precision == "fp32" else "int8"
+        export(Source(name, place, identity="", weights_sha256=weights_sha256), chosen, Path(folder))
+    except EmbeddingError as exc:
+        sys.stderr.write(f"\n{exc}\n")
+        return next(code for code, kind in FAILURES.items() if kind is type(exc))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
