@@ -24,17 +24,13 @@ def read_completion(body: Body) -> Completion:
     """The completion that a body holds. Raises KeyError, TypeError or IndexError when it has another shape."""
     choice = body["choices"][0]
     message = choice["message"]
-    text = message.get("content") or ""
-    refusal = message.get("refusal") or ""
-    if not isinstance(text, str) or not isinstance(refusal, str):
-        raise TypeError("message.content is not a text")
     return Completion(
         body=body,
-        text=text,
+        text=_read_text(message, "content"),
         finish=read_finish(choice.get("finish_reason")),
         model=str(body.get("model", "")),
         usage=read_usage(body.get("usage")),
-        refusal=refusal,
+        refusal=_read_text(message, "refusal"),
         has_tool_calls=bool(message.get("tool_calls") or message.get("function_call")),
     )
 
@@ -88,10 +84,18 @@ def read_usage(usage: Mapping[str, Any] | None) -> Usage:
         return Usage()
     details = usage.get("prompt_tokens_details") or {}
     return Usage(
-        input=usage.get("prompt_tokens") or 0,
-        output=usage.get("completion_tokens") or 0,
-        cached_input=details.get("cached_tokens") or 0,
+        input=int(usage.get("prompt_tokens") or 0),
+        output=int(usage.get("completion_tokens") or 0),
+        cached_input=int(details.get("cached_tokens") or 0),
     )
+
+
+def _read_text(said: Mapping[str, Any], field: str) -> str:
+    """A field of a message or delta; "" where there is none."""
+    text = said.get(field) or ""
+    if not isinstance(text, str):
+        raise TypeError(f"{field} is not a text")
+    return text
 
 
 def read_chunk(body: Body) -> Chunk:
@@ -109,16 +113,19 @@ class Joining:
         self._has_tool_calls = False
         self._finish: object = None
         self._usage: Mapping[str, Any] | None = None
+        self._counted = Usage()
 
     def add(self, chunk: Chunk) -> None:
+        """Raises TypeError, ValueError or AttributeError when it has another shape."""
         self._head = self._head or chunk.body
         self._usage = chunk.body.get("usage") or self._usage
+        self._counted = read_usage(self._usage)
         for choice in chunk.body["choices"]:
             if choice.get("index", 0) != 0:
                 continue
             delta = choice["delta"]
-            self._text.append(delta.get("content") or "")
-            self._refusal.append(delta.get("refusal") or "")
+            self._text.append(_read_text(delta, "content"))
+            self._refusal.append(_read_text(delta, "refusal"))
             self._has_tool_calls |= bool(delta.get("tool_calls") or delta.get("function_call"))
             self._finish = choice.get("finish_reason") or self._finish
 
@@ -145,7 +152,7 @@ class Joining:
             text=text,
             finish=read_finish(self._finish),
             model=str(self._head.get("model", "")),
-            usage=read_usage(self._usage),
+            usage=self._counted,
             refusal=refusal,
             has_tool_calls=self._has_tool_calls,
         )

@@ -83,6 +83,8 @@ class OpenAIProvider:
                 elif not seen.finished:
                     raise AttemptFailed(FailureClass.TRUNCATED, "the stream ended without a finish_reason")
                 return
+            if not event.data:  # a ping or a retry hint; the standard says to pass over it, the parser doesn't
+                continue
             chunk = read_chunk(_parse(event.data))
             seen.add(chunk)
             yield chunk
@@ -128,7 +130,7 @@ def _classified() -> Iterator[None]:
         raise AttemptFailed(FailureClass.TRANSPORT, f"{type(exc).__name__}: {exc}") from exc
     except SSEError as exc:
         raise AttemptFailed(FailureClass.TRANSPORT, "the reply is no event stream") from exc
-    except (json.JSONDecodeError, UnicodeDecodeError) as exc:
+    except (ValueError, RecursionError) as exc:
         raise AttemptFailed(FailureClass.TRANSPORT, "the reply is no JSON") from exc
     except (KeyError, TypeError, IndexError, AttributeError) as exc:
         raise AttemptFailed(FailureClass.TRANSPORT, f"the reply is no chat completion: {exc!r}") from exc
@@ -167,12 +169,13 @@ _CLASS_OF_CODE: Mapping[str, FailureClass] = {
     "model_not_found": FailureClass.BAD_REQUEST,
 }
 _CLASS_OF_STATUS: Mapping[int | None, FailureClass] = {
-    None: FailureClass.TRANSPORT,  # an error inside a 200 or a stream: the host broke down on the way
+    400: FailureClass.BAD_REQUEST,
     401: FailureClass.AUTH,
     402: FailureClass.QUOTA,
     403: FailureClass.AUTH,
-    408: FailureClass.TRANSPORT,
+    404: FailureClass.BAD_REQUEST,
     413: FailureClass.CONTEXT_LENGTH,
+    422: FailureClass.BAD_REQUEST,
     429: FailureClass.RATE_LIMIT,
 }
 # Compatible hosts say in words what OpenAI says by code (llama.cpp, vLLM, Ollama).
@@ -187,4 +190,5 @@ def classify(status: int | None, code: str, message: str) -> FailureClass:
         return FailureClass.TRANSPORT
     if _TOO_LONG.search(message):
         return FailureClass.CONTEXT_LENGTH
-    return _CLASS_OF_STATUS.get(status, FailureClass.BAD_REQUEST)
+    # Any other status (a redirect, a wrong method), and an error inside a 200, is no fault of the request.
+    return _CLASS_OF_STATUS.get(status, FailureClass.TRANSPORT)
