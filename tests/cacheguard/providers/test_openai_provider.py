@@ -1,0 +1,501 @@
+"""OpenAI's wire format over real sockets: what came is read, what failed has its class."""
+
+from __future__ import annotations
+
+import json
+import socket
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+import pytest_asyncio
+from upstreams import ONE_HOUR_MS, asked, delta, gathered, simulated, text_of, verbatim
+
+from cacheguard.failures import AttemptFailed, FailureClass
+from cacheguard.providers.base import Call, Finish, Usage
+from cacheguard.providers.openai import OpenAIProvider
+
+KNOWN = "Card limits change at once, and the app shows the new one."
+DONE = b"data: [DONE]"
+STOP = delta("stop")
+
+# One loop for all tests here: opening a provider loads certificates, which takes longer than most tests.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+TRANSPORT, TRUNCATED, BAD_REQUEST = FailureClass.TRANSPORT, FailureClass.TRUNCATED, FailureClass.BAD_REQUEST
+
+
+@pytest.fixture(scope="module")
+def host():
+    with simulated(("How do I raise my limit?", KNOWN)) as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
+def plain_host():
+    with verbatim() as host:
+        yield host
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def opened():
+    """Opens providers, one for each way to open it, closed at the end."""
+    providers = {}
+
+    def open_provider(base_url, **options):
+        key = (base_url, str(options))
+        if key not in providers:
+            providers[key] = OpenAIProvider(base_url, **options)
+        return providers[key]
+
+    yield open_provider
+    for provider in providers.values():
+        await provider.aclose()
+
+
+@pytest.fixture
+def provider(host, opened):
+    host.play()
+    return opened(host.base_url)
+
+
+@pytest.fixture
+def verbatim_provider(plain_host, opened):
+    return opened(plain_host.base_url)
+
+
+def call(**rest):
+    return Call("gpt", asked(**rest))
+
+
+async def complete(provider, **rest):
+    return await provider.complete(call(**rest))
+
+
+async def stream(provider, **rest):
+    return await gathered(provider.stream(call(**rest)))
+
+
+async def failure_of(provider, *, streamed):
+    with pytest.raises(AttemptFailed) as raised:
+        await (stream if streamed else complete)(provider)
+    return raised.value
+
+
+either_way = pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
+
+
+async def test_a_plain_answer_is_read_whole(provider):
+    completion = await complete(provider)
+    assert (completion.text, completion.finish, completion.model) == (KNOWN, Finish.STOP, "gpt")
+    assert completion.usage == Usage(input=6, output=len(KNOWN.split()))
+    assert not completion.refusal
+    assert not completion.has_tool_calls
+    assert completion.body["choices"][0]["message"]["content"] == KNOWN
+
+
+async def test_a_stream_gives_the_same_text_word_for_word_with_usage_last(provider):
+    opening, *chunks = await stream(provider)
+    assert text_of(chunks) == KNOWN
+    assert not opening.speaks
+    assert [chunk.speaks for chunk in chunks] == [True] * len(KNOWN.split()) + [False, False]
+    assert chunks[-1].body["usage"]["completion_tokens"] == len(KNOWN.split())
+
+
+@either_way
+async def test_the_model_is_asked_by_its_own_name_and_the_rest_is_passed_through(host, provider, streamed):
+    wish = {"response_format": {"type": "json_object"}, "temperature": 0.5, "some_new_field": [1]}
+    await (stream if streamed else complete)(provider, **wish, stream_options={"include_usage": False})
+    options = {"stream_options": {"include_usage": True}} if streamed else {}
+    assert host.calls["bodies"] == [asked(**wish) | {"model": "gpt", "stream": streamed} | options]
+
+
+async def test_the_key_and_further_headers_are_sent(plain_host, opened):
+    plain_host.says({"choices": [{"message": {"content": "Yes."}, "finish_reason": "stop"}]})
+    await complete(opened(plain_host.base_url, api_key="sk-secret", headers={"X-Project": "p1"}))
+    await complete(opened(plain_host.base_url))
+    (with_key, _), (without, _) = plain_host.requests[-2:]
+    assert (with_key["authorization"], with_key["x-project"]) == ("Bearer sk-secret", "p1")
+    assert "authorization" not in without
+
+
+@pytest.mark.parametrize(
+    ("then", "failure"),
+    [
+        ({"status": 400}, BAD_REQUEST),
+        ({"status": 401}, FailureClass.AUTH),
+        ({"status": 402}, FailureClass.QUOTA),
+        ({"status": 403}, FailureClass.AUTH),
+        ({"status": 404}, BAD_REQUEST),
+        ({"status": 405}, TRANSPORT),
+        ({"status": 408}, TRANSPORT),
+        ({"status": 413}, FailureClass.CONTEXT_LENGTH),
+        ({"status": 422}, BAD_REQUEST),
+        ({"status": 429}, FailureClass.RATE_LIMIT),
+        ({"status": 500}, TRANSPORT),
+        ({"status": 503}, TRANSPORT),
+        ({"status": 529, "type": "overloaded_error"}, TRANSPORT),
+        ({"status": 400, "code": "context_length_exceeded"}, FailureClass.CONTEXT_LENGTH),
+        ({"status": 400, "message": "This model's maximum context length is 8192."}, FailureClass.CONTEXT_LENGTH),
+        ({"status": 400, "message": "exceeds the available context size"}, FailureClass.CONTEXT_LENGTH),
+        ({"status": 400, "code": "content_filter"}, FailureClass.CONTENT_FILTER),
+        ({"status": 400, "code": "content_policy_violation"}, FailureClass.CONTENT_FILTER),
+        ({"status": 400, "code": "model_not_found"}, BAD_REQUEST),
+        ({"status": 400, "code": "invalid_api_key"}, FailureClass.AUTH),
+        ({"status": 429, "code": "insufficient_quota"}, FailureClass.QUOTA),
+        ({"status": 429, "type": "insufficient_quota"}, FailureClass.QUOTA),
+        ({"status": 400, "code": "billing_hard_limit_reached"}, FailureClass.QUOTA),
+        ({"status": 403, "code": "rate_limit_exceeded"}, FailureClass.RATE_LIMIT),
+        ({"status": 500, "message": "maximum context length"}, TRANSPORT),
+    ],
+    ids=str,
+)
+@either_way
+async def test_an_error_reply_has_its_class(host, provider, then, failure, streamed):
+    host.play(then)
+    failed = await failure_of(provider, streamed=streamed)
+    assert (failed.failure, failed.status, failed.retry_after_s) == (failure, then["status"], None)
+    assert str(failed) == then.get("message", "The simulated provider was told to fail.")
+    assert failed.unknown_model == (then["status"] == 404 or then.get("code") == "model_not_found")
+    assert failed.completion is None
+
+
+@either_way
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"<h1>502 Bad Gateway</h1>", "HTTP 502"),
+        (b"", "HTTP 502"),
+        (b'["error"]', "HTTP 502"),
+        (b'{"error": "no upstream"}', "no upstream"),
+        (b'{"error": {}}', "no reason given"),
+        (b'{"error": {"message": null, "code": 502}}', "502"),
+        (b'{"error": null}', "None"),
+    ],
+)
+async def test_an_error_reply_of_any_shape_is_read(plain_host, verbatim_provider, body, message, streamed):
+    plain_host.says(body, status=502)
+    failed = await failure_of(verbatim_provider, streamed=streamed)
+    assert (failed.failure, failed.status, str(failed)) == (TRANSPORT, 502, message)
+
+
+async def test_a_long_error_message_is_shortened(plain_host, verbatim_provider):
+    plain_host.says({"error": {"message": "prompt " * 1000}}, status=400)
+    assert len(str(await failure_of(verbatim_provider, streamed=False))) == 300
+
+
+@either_way
+async def test_a_redirect_is_no_fault_of_the_request(plain_host, verbatim_provider, streamed):
+    plain_host.says(b"", status=308, location="https://elsewhere.invalid/v1/chat/completions")
+    failed = await failure_of(verbatim_provider, streamed=streamed)
+    assert (failed.failure, failed.status) == (TRANSPORT, 308)
+
+
+@either_way
+@pytest.mark.parametrize(
+    ("hints", "seconds"),
+    [
+        ({"retry_after_s": 107}, 107),
+        ({"retry_after_ms": 1500}, 1.5),
+        ({"retry_after_s": 2, "retry_after_ms": 1500}, 1.5),
+        ({}, None),
+    ],
+    ids=str,
+)
+async def test_a_rate_limit_has_the_hosts_hint_in_seconds(host, provider, hints, seconds, streamed):
+    host.play({"status": 429, **hints})
+    assert (await failure_of(provider, streamed=streamed)).retry_after_s == seconds
+
+
+@either_way
+async def test_an_overloaded_hosts_hint_is_read_too(host, provider, streamed):
+    host.play({"status": 503, "retry_after_s": 30})
+    assert (await failure_of(provider, streamed=streamed)).retry_after_s == 30
+
+
+async def test_a_hint_may_be_an_http_date(plain_host, verbatim_provider):
+    date = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+    plain_host.says({"error": {"message": "Slow down."}}, status=429, retry_after=date)
+    hint_s = (await failure_of(verbatim_provider, streamed=False)).retry_after_s
+    assert 0 < hint_s <= 3600
+    plain_host.says({"error": {}}, status=429, retry_after="Wed, 21 Oct 2015 07:28:00 GMT")
+    assert (await failure_of(verbatim_provider, streamed=False)).retry_after_s == 0
+
+
+@pytest.mark.parametrize(
+    ("then", "streamed", "failure"),
+    [
+        ({"connection": "reset"}, False, TRANSPORT),
+        ({"connection": "reset"}, True, TRANSPORT),
+        ({"garbage": "html"}, False, TRANSPORT),
+        ({"garbage": "html"}, True, TRANSPORT),
+        ({"garbage": "broken_json"}, False, TRANSPORT),
+        ({"garbage": "broken_json"}, True, TRANSPORT),
+        ({"garbage": "other_json"}, False, TRANSPORT),
+        ({"garbage": "other_json"}, True, TRANSPORT),
+        ({"cut_after_tokens": 3}, False, TRANSPORT),
+        ({"cut_after_tokens": 3}, True, TRANSPORT),
+        ({"error_after_tokens": 0}, True, TRANSPORT),
+        ({"error_after_tokens": 3}, True, TRANSPORT),
+        ({"error_after_tokens": 3, "code": "context_length_exceeded"}, True, FailureClass.CONTEXT_LENGTH),
+        ({"no_end_marker": True}, True, TRUNCATED),
+        ({"finish_reason": None}, True, TRUNCATED),
+    ],
+    ids=str,
+)
+async def test_an_accident_has_its_class(host, provider, then, streamed, failure):
+    host.play(then)
+    assert (await failure_of(provider, streamed=streamed)).failure is failure
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\xfe\xfa",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"choices": []}',
+        b'{"choices": null}',
+        b'{"choices": [{}]}',
+        b'{"choices": [{"message": null}]}',
+        b'{"choices": [{"message": {"content": ["parts"]}}]}',
+        b'{"choices": [{"message": {"content": "x"}}], "usage": "free"}',
+        b'{"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": {"all": 3}}}',
+        b'{"choices": 1' + b"0" * 5000 + b"}",
+        b"[" * 100_000,
+    ],
+    ids=lambda content: content[:70].decode("latin-1"),
+)
+@pytest.mark.parametrize("lenient", [False, True])
+async def test_a_200_that_is_no_completion_is_a_failure(plain_host, opened, content, lenient):
+    plain_host.says(content)
+    provider = opened(plain_host.base_url, missing_finish_is_stop=lenient)
+    assert (await failure_of(provider, streamed=False)).failure is TRANSPORT
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b"data: half a {",
+        b"data: []",
+        b"data: {}",
+        b'data: {"choices": [{}]}',
+        b'data: {"choices": [{"delta": "text"}]}',
+        b'data: {"choices": [{"delta": {"content": ["parts"]}}]}',
+        b'data: {"choices": [{"delta": {"refusal": 1}}]}',
+        b'data: {"choices": [], "usage": "free"}',
+        b"data: " + b"[" * 100_000,
+    ],
+    ids=lambda event: event[:70].decode(),
+)
+async def test_an_event_that_is_no_chunk_is_a_failure(plain_host, verbatim_provider, event):
+    plain_host.streams(delta(content="Yes."), event, STOP, DONE)
+    assert (await failure_of(verbatim_provider, streamed=True)).failure is TRANSPORT
+
+
+@pytest.mark.parametrize(
+    ("error", "failure"),
+    [
+        ({"message": "Overloaded"}, TRANSPORT),
+        ({"message": "You are out of money", "code": "insufficient_quota"}, FailureClass.QUOTA),
+        ("upstream went away", TRANSPORT),
+    ],
+)
+@either_way
+async def test_an_error_object_inside_a_200_is_the_error_it_is(plain_host, verbatim_provider, error, failure, streamed):
+    if streamed:
+        plain_host.streams(delta(role="assistant"), {"error": error})
+    else:
+        plain_host.says({"error": error})
+    failed = await failure_of(verbatim_provider, streamed=streamed)
+    assert (failed.failure, failed.status) == (failure, None)
+
+
+@either_way
+async def test_an_error_field_of_null_is_no_error(plain_host, verbatim_provider, streamed):
+    if streamed:
+        plain_host.streams(delta(content="Yes.") | {"error": None}, STOP, DONE)
+        assert text_of(await stream(verbatim_provider)) == "Yes."
+    else:
+        plain_host.says({"error": None, "choices": [{"message": {"content": "Yes."}, "finish_reason": "stop"}]})
+        assert (await complete(verbatim_provider)).text == "Yes."
+
+
+@either_way
+async def test_a_refused_port_is_a_failure_of_transport(opened, streamed):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    assert (await failure_of(opened(f"http://127.0.0.1:{port}/v1"), streamed=streamed)).failure is TRANSPORT
+
+
+@either_way
+async def test_a_host_that_does_not_exist_is_a_failure_of_transport(opened, streamed):
+    assert (await failure_of(opened("http://nowhere.invalid/v1"), streamed=streamed)).failure is TRANSPORT
+
+
+@either_way
+async def test_a_base_url_of_another_protocol_is_a_failure_of_transport(opened, streamed):
+    assert (await failure_of(opened("ftp://127.0.0.1/v1"), streamed=streamed)).failure is TRANSPORT
+
+
+@either_way
+async def test_a_host_that_accepts_nobody_is_a_failure_of_transport(opened, streamed):
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        # The kernel itself accepts as many as the backlog holds; whoever comes after them waits.
+        queue = [socket.socket() for _ in range(3)]
+        for client in queue:
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
+        provider = opened(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", connect_timeout_s=0.05)
+        failed = await failure_of(provider, streamed=streamed)
+        for client in queue:
+            client.close()
+    assert (failed.failure, str(failed)) == (TRANSPORT, "connecting took too long")
+
+
+@either_way
+async def test_a_key_that_no_header_can_hold_is_a_failure(host, opened, streamed):
+    provider = opened(host.base_url, api_key="sk-secret\n")
+    assert (await failure_of(provider, streamed=streamed)).failure is TRANSPORT
+
+
+@pytest.mark.parametrize(
+    ("reason", "finish"),
+    [
+        ("stop", Finish.STOP),
+        ("length", Finish.LENGTH),
+        ("tool_calls", Finish.TOOL_CALLS),
+        ("function_call", Finish.TOOL_CALLS),
+        ("content_filter", Finish.CONTENT_FILTER),
+        ("STOP", Finish.UNKNOWN),
+        ("eos", Finish.UNKNOWN),
+        ("", Finish.UNKNOWN),
+        (None, Finish.UNKNOWN),
+    ],
+)
+async def test_an_unknown_finish_reason_is_never_stop(host, provider, reason, finish):
+    host.play({"finish_reason": reason})
+    assert (await complete(provider)).finish is finish
+
+
+async def test_a_host_without_finish_reasons_may_be_declared_one(host, opened):
+    host.play({"finish_reason": None})
+    lenient = opened(host.base_url, missing_finish_is_stop=True)
+    assert (await complete(lenient)).finish is Finish.STOP
+    chunks = await stream(lenient)
+    assert text_of(chunks) == KNOWN
+    assert chunks[-1].body["choices"][0]["finish_reason"] == "stop"
+    assert not chunks[-1].speaks
+
+
+@pytest.mark.parametrize("reason", ["length", "something_new"])
+async def test_a_finish_reason_that_came_stays_what_it_is_at_a_lenient_host(host, opened, reason):
+    host.play({"finish_reason": reason})
+    lenient = opened(host.base_url, missing_finish_is_stop=True)
+    assert (await complete(lenient)).body["choices"][0]["finish_reason"] == reason
+    reasons = {c["finish_reason"] for chunk in await stream(lenient) for c in chunk.body["choices"]}
+    assert reasons == {None, reason}
+
+
+async def test_a_clean_end_of_file_without_end_marker_is_never_stop_at_a_lenient_host_either(host, opened):
+    host.play({"no_end_marker": True})
+    lenient = opened(host.base_url, missing_finish_is_stop=True)
+    assert (await failure_of(lenient, streamed=True)).failure is TRUNCATED
+
+
+async def test_a_finish_reason_without_end_marker_is_cut(plain_host, verbatim_provider):
+    plain_host.streams(delta(content="Yes."), STOP)
+    assert (await failure_of(verbatim_provider, streamed=True)).failure is TRUNCATED
+
+
+async def test_what_stands_behind_the_end_marker_is_not_read(plain_host, verbatim_provider):
+    plain_host.streams(delta(content="Yes."), STOP, DONE, delta(content=" No!"))
+    assert text_of(await stream(verbatim_provider)) == "Yes."
+
+
+async def test_a_line_separator_inside_a_text_does_not_split_it(plain_host, verbatim_provider):
+    said = "one\u2028two\u2029three\x85four"
+    event = b"data: " + json.dumps(delta(content=said), ensure_ascii=False).encode()
+    plain_host.streams(event, STOP, DONE)
+    assert text_of(await stream(verbatim_provider)) == said
+
+
+@pytest.mark.parametrize(
+    "noise", [b": keep-alive", b"retry: 3000", b"id: 7", b"event: ping", b"data:", b"data"], ids=bytes.decode
+)
+async def test_events_without_data_are_passed_over(plain_host, verbatim_provider, noise):
+    plain_host.streams(noise, delta(content="Yes."), noise, STOP, noise, DONE)
+    assert text_of(await stream(verbatim_provider)) == "Yes."
+
+
+async def test_lines_may_end_in_carriage_returns(plain_host, verbatim_provider):
+    lines = [b"data: " + json.dumps(event).encode() for event in (delta(content="Yes."), STOP)]
+    plain_host.says(b"\r\n\r\n".join([*lines, DONE, b""]), kind="text/event-stream")
+    assert text_of(await stream(verbatim_provider)) == "Yes."
+
+
+@pytest.mark.parametrize(
+    ("said", "speaks"),
+    [
+        ({"role": "assistant"}, False),
+        ({"role": "assistant", "content": "", "refusal": None}, False),
+        ({"tool_calls": []}, False),
+        ({}, False),
+        ({"content": " "}, True),
+        ({"refusal": "No."}, True),
+        ({"reasoning_content": "Hm."}, True),
+        ({"reasoning": "Hm."}, True),
+        ({"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": ""}}]}, True),
+        ({"function_call": {"name": "f"}}, True),
+    ],
+    ids=str,
+)
+async def test_a_chunk_speaks_once_it_says_anything_at_all(plain_host, verbatim_provider, said, speaks):
+    plain_host.streams(delta(**said), STOP, DONE)
+    chunk, _ = await stream(verbatim_provider)
+    assert chunk.speaks is speaks
+
+
+async def test_a_refusal_is_read_from_its_own_field(host, provider):
+    host.play({"refusal": "I can't help with that."})
+    completion = await complete(provider)
+    assert (completion.text, completion.refusal) == ("", "I can't help with that.")
+
+
+async def test_tool_calls_are_seen(plain_host, verbatim_provider):
+    message = {"content": None, "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f"}}]}
+    plain_host.says({"choices": [{"message": message, "finish_reason": "tool_calls"}]})
+    completion = await complete(verbatim_provider)
+    assert completion.has_tool_calls
+    assert completion.finish is Finish.TOOL_CALLS
+
+
+async def test_cached_tokens_are_part_of_the_input(plain_host, verbatim_provider):
+    usage = {"prompt_tokens": 100, "completion_tokens": 7, "prompt_tokens_details": {"cached_tokens": 90}}
+    plain_host.says({"choices": [{"message": {"content": "Yes."}}], "usage": usage})
+    assert (await complete(verbatim_provider)).usage == Usage(input=100, output=7, cached_input=90)
+
+
+async def test_usage_that_is_left_out_counts_as_nothing(plain_host, verbatim_provider):
+    plain_host.says({"choices": [{"message": {"content": "Yes."}}], "usage": {"prompt_tokens": None}})
+    assert (await complete(verbatim_provider)).usage == Usage()
+
+
+async def test_leaving_a_stream_in_the_middle_hangs_up(host, provider):
+    host.play({"between_tokens_ms": ONE_HOUR_MS})
+    async with aclosing(provider.stream(call())) as chunks:
+        await anext(chunks)
+        await host.wait_for(in_flight=1, cancelled=0)
+    await host.wait_for(in_flight=0, cancelled=1)
+
+
+async def test_a_provider_is_usable_after_every_failure(host, provider):
+    for then in ({"connection": "reset"}, {"cut_after_tokens": 2}, {"garbage": "html"}, {"status": 500}):
+        host.play(then)
+        for streamed in (False, True):
+            await failure_of(provider, streamed=streamed)
+    host.play()
+    assert (await complete(provider)).text == KNOWN

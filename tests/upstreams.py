@@ -1,0 +1,104 @@
+"""Hosts of models on loopback: one that misbehaves on a script, and one that says exactly what it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import contextmanager
+
+import httpx
+from servers import serve
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+
+from cacheguard.simulate import Answers, simulated_provider
+
+# Longer than any test: a pause that only the client's leaving ends.
+ONE_HOUR_MS = 3_600_000
+
+SSE = "text/event-stream"
+
+
+class Simulated:
+    """A running simulated provider and the script that it plays."""
+
+    def __init__(self, url, http):
+        self.base_url = f"{url}/v1"
+        self._http = http
+
+    def play(self, *rules):
+        """These rules from now on; a bare `then` is a rule for every call. Forgets the calls so far."""
+        rules = [rule if "then" in rule else {"then": rule} for rule in rules]
+        self._http.put("/_simulate/script", json={"rules": rules}).raise_for_status()
+
+    @property
+    def calls(self):
+        return self._http.get("/_simulate/calls").json()
+
+    async def wait_for(self, **expected):
+        """Ask until the counts are these: each question gives both loops a turn."""
+        for _ in range(5000):
+            calls = await asyncio.to_thread(lambda: self.calls)
+            if expected.items() <= calls.items():
+                return
+        raise AssertionError(calls)
+
+
+@contextmanager
+def simulated(*known):
+    """known: (prompt, answer) pairs."""
+    with serve(simulated_provider(Answers(known))) as url, httpx.Client(base_url=url, timeout=10) as http:
+        yield Simulated(url, http)
+
+
+class Verbatim:
+    """A host that gives every call the same bytes. requests: what it was asked, as (headers, body)."""
+
+    def __init__(self):
+        self.requests = []
+        self.base_url = ""
+        self.says(b"")
+
+    def says(self, content, *, status=200, kind="application/json", **headers):
+        """headers: with `_` for `-`."""
+        content = content if isinstance(content, bytes) else json.dumps(content).encode()
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self._response = lambda: Response(content, status, named, kind)
+
+    def streams(self, *events):
+        """events: bodies of chunks, or lines as they are."""
+        lines = (event if isinstance(event, bytes) else b"data: " + json.dumps(event).encode() for event in events)
+        self.says(b"".join(line + b"\n\n" for line in lines), kind=SSE)
+
+    async def answer(self, request):
+        self.requests.append((request.headers, await request.json()))
+        return self._response()
+
+
+@contextmanager
+def verbatim():
+    host = Verbatim()
+    with serve(Starlette(routes=[Route("/v1/chat/completions", host.answer, methods=["POST"])])) as url:
+        host.base_url = f"{url}/v1"
+        yield host
+
+
+def delta(finish_reason=None, **said):
+    """A chunk's body with one choice."""
+    choice = {"index": 0, "delta": said, "finish_reason": finish_reason}
+    return {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+
+
+def asked(prompt="How do I raise my limit?", **rest):
+    """The body of a request."""
+    return {"model": "faq", "messages": [{"role": "user", "content": prompt}], **rest}
+
+
+async def gathered(chunks):
+    return [chunk async for chunk in chunks]
+
+
+def text_of(chunks):
+    """What chunks say, all in all."""
+    return "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk.body["choices"])
