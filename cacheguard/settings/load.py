@@ -25,27 +25,20 @@ OLLAMA = "127.0.0.1:11434"
 
 @dataclass(frozen=True, slots=True)
 class Hosted:
-    """A model server that a key in the environment opens. Prices: US dollars per million tokens."""
+    """A model server that a key in the environment opens."""
 
     variable: str
     base_url: str
     model: str
-    input_usd: float
-    output_usd: float
 
 
-# Each one's small model and list price as of November 2026. Anthropic and Google offer OpenAI's wire format at
-# these addresses (their documentation: «OpenAI SDK compatibility», «OpenAI compatibility»).
+# Each one's small model as of November 2026, without a price: those change, and a wrong one would be counted as true.
+# Anthropic and Google offer OpenAI's wire format at these addresses (their documentation: «OpenAI SDK compatibility»,
+# «OpenAI compatibility»).
 HOSTED = {
-    "openai": Hosted("OPENAI_API_KEY", "https://api.openai.com/v1", "gpt-6-luna", 0.1, 0.5),
-    "anthropic": Hosted("ANTHROPIC_API_KEY", "https://api.anthropic.com/v1", "claude-haiku-4-5", 1, 5),
-    "gemini": Hosted(
-        "GEMINI_API_KEY",
-        "https://generativelanguage.googleapis.com/v1beta/openai",
-        "gemini-3.8-flash",
-        1.5,
-        7.5,
-    ),
+    "openai": Hosted("OPENAI_API_KEY", "https://api.openai.com/v1", "gpt-6-luna"),
+    "anthropic": Hosted("ANTHROPIC_API_KEY", "https://api.anthropic.com/v1", "claude-haiku-4-5"),
+    "gemini": Hosted("GEMINI_API_KEY", "https://generativelanguage.googleapis.com/v1beta/openai", "gemini-3.8-flash"),
 }
 
 
@@ -108,8 +101,7 @@ def _add_tiers(document: Document, environ: Mapping[str, str]) -> str:
     for name, hosted in HOSTED.items():
         if key := environ.get(hosted.variable):
             providers[name] = {"kind": "openai", "base_url": hosted.base_url, "api_key": key}
-            price = {"input_usd_per_mtok": hosted.input_usd, "output_usd_per_mtok": hosted.output_usd}
-            tiers[name] = {"provider": name, "model": hosted.model, "price": price}
+            tiers[name] = {"provider": name, "model": hosted.model}
             document.places["providers", name, "api_key"] = f"${hosted.variable}"
             said.append(f"{name} ({hosted.variable} found)")
     providers["ollama"] = {"kind": "openai", "base_url": f"http://{OLLAMA}/v1"}
