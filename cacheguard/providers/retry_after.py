@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
@@ -25,9 +26,12 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
     if seconds is not None:
         return seconds
     try:
-        return max(0.0, parsedate_to_datetime(said).timestamp() - now)
+        at = parsedate_to_datetime(said)
     except ValueError:
         return None
+    if at.tzinfo is None:  # asctime's form, which is in UTC too (RFC 9110, 5.6.7)
+        at = at.replace(tzinfo=UTC)
+    return max(0.0, at.timestamp() - now)
 
 
 def _number(said: str | None) -> float | None:
