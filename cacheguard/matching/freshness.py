@@ -74,6 +74,8 @@ def _use(age_s: float, ttl_s: float, terms: Terms, directives: Directives) -> Us
     may_be_stale_s = terms.stale_while_revalidate_s
     if directives.max_stale_s is not None:
         may_be_stale_s = min(may_be_stale_s, directives.max_stale_s)
+    elif directives.max_age_s is not None:
+        may_be_stale_s = 0.0  # who says max-age alone wants nothing stale (5.2.1.1)
     if wanted and staleness_s < may_be_stale_s:
         return Use.WHILE_REVALIDATE
     # The directives are preferences for an answer from upstream; with no upstream left, an old answer beats none.
