@@ -114,9 +114,9 @@ def decide(
 
 
 def nearest_of_each_answer(matches: Iterable[Match]) -> list[Match]:
-    """For each answer its nearest phrasing, nearest answer first."""
+    """For each answer its nearest phrasing, nearest answer first; of equally near ones the exact, then the oldest."""
     nearest: dict[str, Match] = {}
-    for match in sorted(matches, key=lambda match: -match.similarity):
+    for match in sorted(matches, key=lambda match: (-match.similarity, not match.exact, match.phrasing.id)):
         nearest.setdefault(match.answer.id, match)
     return list(nearest.values())
 
