@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     from cacheguard.providers.base import Completion
 
 _CANNOT = "can(?:no|')t|can not|won't|will not|(?:am|'m) (?:not able|unable) to|must decline to|have to decline to"
-_ACT = "help|assist|answer|provide|comply|fulfill?|continue|discuss|share|create|engage|support|do (?:that|this)"
-# Only the first sentence counts: an answer may quote a refusal later on, and may begin with regret for a fee.
+_ACT = (
+    r"help(?! but\b)|assist|answer|provide|comply|fulfill?|continue|discuss|share|create|engage|support|do (?:that|this)"
+)
+_SORRY = r"(?:i'm |i am )?(?:so |very |really )?sorry[.!]\s+"
+# Only the first sentence that says more than "Sorry." counts: an answer may quote a refusal later on, and may begin
+# with regret for a fee.
 _REFUSES = re.compile(
-    rf"[^.!?\n]{{0,60}}?\b(?:i ?(?:{_CANNOT}) (?:(?!wait)\w+ ){{0,3}}?(?:{_ACT})\b"
-    r"|i(?: must|'ll have to) (?:decline|refuse)\b)",
+    rf"(?:{_SORRY})?[^.!?\n]{{0,60}}?"
+    rf"\b(?:i ?(?:{_CANNOT}) (?:(?!wait)\w+ ){{0,3}}?(?:{_ACT})\b|i(?: must|'ll have to) (?:decline|refuse)\b)",
     re.IGNORECASE,
 )
 _LOOKED_AT = 160
