@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 
 Context: TypeAlias = Literal["none", "exact"]
 
-# Read backwards from the end, so that a long run of marks inside a text costs nothing. A full stop more or less asks the
-# same, but dots that stand alone are an argument (`git add .`), and `!` and `!!` behind a digit are factorials.
-_MARKS_FROM_THE_END = re.compile(r"(?:\s|[?。]|\.++(?!\s|\Z)|!(?!!?\d))*")
+# Roles of messages that say how to answer, not what.
+INSTRUCTIONS = frozenset({"system", "developer"})
+# Read backwards from the end, so that a long run of marks inside a text costs nothing. A full stop more or less asks
+# the same, but dots that stand alone are an argument (`git add .`), and `!` and `!!` behind a number, a bracket or a
+# single letter are factorials.
+_MARKS_FROM_THE_END = re.compile(r"(?:\s|[?。]|\.++(?!\s|\Z)|!(?!!?(?:[\d)]|\w(?!\w))))*")
 _WHITE_SPACE = re.compile(r"\s+")
 # Compatibility forms that carry meaning: 10² is not 102, 1½ not 11⁄2, and ℝ not R.
 _MEANT = ("<super>", "<sub>", "<fraction>", "<font>")
@@ -43,7 +46,7 @@ def read_question(messages: Sequence[Message]) -> Question | NoQuestion:
     turns: list[tuple[str, str]] = []
     for message in messages:
         role = message["role"]
-        if role in {"system", "developer"}:
+        if role in INSTRUCTIONS:
             continue
         if role in {"tool", "function"} or message.get("tool_calls") or message.get("function_call"):
             return NoQuestion("tools")
@@ -96,6 +99,12 @@ def _compatible(text: str) -> str:
     return "".join(pieces)
 
 
+def last_turn(messages: Sequence[Message]) -> int:
+    """Where the question stands; instructions may follow it."""
+    return max(at for at, message in enumerate(messages) if message["role"] not in INSTRUCTIONS)
+
+
 def ask_instead(messages: Sequence[Message], text: str) -> list[Message]:
     """The same conversation, its last turn in other words."""
-    return [*messages[:-1], {**messages[-1], "content": text}]
+    at = last_turn(messages)
+    return [*messages[:at], {**messages[at], "content": text}, *messages[at + 1 :]]

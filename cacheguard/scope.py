@@ -12,10 +12,10 @@ from enum import Enum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from cacheguard.question import text_of
+from cacheguard.question import INSTRUCTIONS, last_turn, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from cacheguard.question import Context, Question
 
@@ -122,11 +122,23 @@ def scope_of(tenant: str, route: str, body: Mapping[str, Any], question: Questio
     instructions = [
         [message["role"], text_of(message.get("content")) or message.get("content")]
         for message in body["messages"]
-        if message["role"] in {"system", "developer"}
+        if message["role"] in INSTRUCTIONS
     ]
     earlier = question.earlier if context == "exact" else ()
-    divides = json.dumps([tenant, route, instructions, conditions, earlier], sort_keys=True)
+    asides = _asides(body["messages"], context)
+    divides = json.dumps([tenant, route, instructions, conditions, earlier, asides], sort_keys=True)
     return Scope(tenant, route, sha256(divides.encode()).hexdigest()[:32])
+
+
+def _asides(messages: Sequence[Mapping[str, Any]], context: Context) -> list[Mapping[str, Any]]:
+    """What messages say besides role and content, as the `name` of who speaks: a model may answer to it."""
+    asked = last_turn(messages)
+    asides: list[Mapping[str, Any]] = [
+        {field: value for field, value in message.items() if value and field not in {"role", "content"}}
+        for at, message in enumerate(messages)
+        if context == "exact" or at == asked or message["role"] in INSTRUCTIONS
+    ]
+    return asides if any(asides) else []
 
 
 def _says_something(field: str, value: object) -> bool:
