@@ -34,12 +34,16 @@ class OpenStream:
     async def chunks(self) -> AsyncGenerator[Chunk, None]:
         """Raises AttemptFailed where the stream breaks: what was given is then no whole answer."""
         async with aclosing(self._rest):
-            for chunk in self._held:
+            for held in self._held:
+                yield held
+            while chunk := await self._next():
+                self._joined.add(chunk)
                 yield chunk
-            async with _clock(self._ends_at, "the answer took too long"):
-                async for chunk in self._rest:
-                    self._joined.add(chunk)
-                    yield chunk
+
+    async def _next(self) -> Chunk | None:
+        """The next chunk, None at the end. The clock runs here alone: around a yield it would cancel whoever reads."""
+        async with _clock(self._ends_at, "the answer took too long"):
+            return await anext(self._rest, None)
 
     def completion(self) -> Completion:
         """What the chunks so far add up to."""
