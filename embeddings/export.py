@@ -73,12 +73,12 @@ def prepare(model: str, precision: Precision = "int8", cache_dir: Path | None = 
     """
     source = find(model)
     folder = cache_folder(cache_dir) / _folder_name(source, precision)
-    with suppress(FileNotFoundError, ModelCorrupt):
-        return read(folder)
-    _check_that_export_is_possible(model, source)
-    sys.stderr.write(f"exporting {source.name} to ONNX {precision}, once: {folder}\n")
-    sys.stderr.flush()
     try:
+        with suppress(FileNotFoundError, ModelCorrupt):
+            return read(folder)
+        _check_that_export_is_possible(model, source)
+        sys.stderr.write(f"exporting {source.name} to ONNX {precision}, once: {folder}\n")
+        sys.stderr.flush()
         _make(source, precision, folder)
         return read(folder)
     except OSError as exc:

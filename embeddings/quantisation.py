@@ -2,8 +2,8 @@
 
 onnxruntime.quantization.quantize_dynamic scales a whole batch by its largest activation. Measured on 300
 questions with all-MiniLM-L6-v2, it costs a cosine of up to 0.017 to the original and, worse for a cache, up to
-0.021 between one text embedded alone and in a batch. A scale a row costs at most 0.009 and gives a text the
-same vector in any company, at the same speed (2.2 ms a question against 2.4).
+0.021 between one text embedded alone and in a batch. A scale a row costs at most 0.009, and gives a text the
+same vector in any company, for some 10 % (batches) to 30 % (alone) more processor time; float32 takes twice it.
 """
 
 from __future__ import annotations
