@@ -58,13 +58,14 @@ class Upstream:
             raise NotInCache("no stored answer fits, and the request says only-if-cached")
         flight, collapsed = self._flights.join(sharing_key, call)
         status = replace(status, collapsed=collapsed)
-        if request.wants_stream:
-            chunks = await request.client.wait_for(flight.listen())
-            if chunks is not None and flight.streaming is not None:
-                completion_id = new_id()
-                content = _to_the_end(chunks, flight, completion_id, kept_as)
-                return streamed_reply(status, route.name, flight.streaming, completion_id, content)
-        return landed_reply(status, route.name, await request.client.wait_for(flight.landing()))
+        with flight.waited_for():
+            if request.wants_stream:
+                chunks = await request.client.wait_for(flight.listen())
+                if chunks is not None and flight.streaming is not None:
+                    completion_id = new_id()
+                    content = _to_the_end(chunks, flight, completion_id, kept_as)
+                    return streamed_reply(status, route.name, flight.streaming, completion_id, content)
+            return landed_reply(status, route.name, await request.client.wait_for(flight.landing()))
 
     def begin(self, key: Hashable | None, call: Call) -> None:
         """Start a call that nobody waits for, unless it is under way."""

@@ -39,9 +39,21 @@ class Flight(Generic[Landing]):
         self._chunks.append(chunk)
         self._announce()
 
+    @contextmanager
+    def waited_for(self) -> Iterator[None]:
+        """While this is held, someone waits: for those who have joined and come to wait a turn of the loop later."""
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+            if not self._waiting and not self._outlives and not self.task.done():
+                self.abandoned = True
+                self.task.cancel()
+
     async def landing(self) -> Landing:
         """What the call comes to; what it raises reaches everyone who waits."""
-        with self._waited_for():
+        with self.waited_for():
             return await asyncio.shield(self.task)
 
     async def listen(self) -> AsyncGenerator[Chunk, None] | None:
@@ -54,7 +66,7 @@ class Flight(Generic[Landing]):
         return None if first is None else _chain(first, chunks)
 
     async def _as_they_come(self) -> AsyncGenerator[Chunk, None]:
-        with self._waited_for():
+        with self.waited_for():
             at = 0
             while True:
                 while at < len(self._chunks):
@@ -63,17 +75,6 @@ class Flight(Generic[Landing]):
                 if self.task.done():
                     return
                 await self._news.wait()
-
-    @contextmanager
-    def _waited_for(self) -> Iterator[None]:
-        self._waiting += 1
-        try:
-            yield
-        finally:
-            self._waiting -= 1
-            if not self._waiting and not self._outlives and not self.task.done():
-                self.abandoned = True
-                self.task.cancel()
 
     def _announce(self) -> None:
         self._news.set()
