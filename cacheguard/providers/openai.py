@@ -132,7 +132,7 @@ def _classified() -> Iterator[None]:
         raise AttemptFailed(FailureClass.TRANSPORT, "the reply is no event stream") from exc
     except (ValueError, RecursionError) as exc:
         raise AttemptFailed(FailureClass.TRANSPORT, "the reply is no JSON") from exc
-    except (KeyError, TypeError, IndexError, AttributeError) as exc:
+    except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as exc:
         raise AttemptFailed(FailureClass.TRANSPORT, f"the reply is no chat completion: {exc!r}") from exc
 
 

@@ -27,7 +27,7 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
         return seconds
     try:
         at = parsedate_to_datetime(said)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if at.tzinfo is None:  # asctime's form, which is in UTC too (RFC 9110, 5.6.7)
         at = at.replace(tzinfo=UTC)
