@@ -223,6 +223,13 @@ async def test_a_hint_may_be_an_http_date(plain_host, verbatim_provider):
     assert (await failure_of(verbatim_provider, streamed=False)).retry_after_s == 0
 
 
+@pytest.mark.parametrize("said", ["soon", "", "-1", "nan", "1e999", "Wed, 21 Oct 2015 07:28:00 +99999999999999"])
+async def test_a_hint_that_cannot_be_read_is_none(plain_host, verbatim_provider, said):
+    plain_host.says({"error": {}}, status=429, retry_after=said)
+    failed = await failure_of(verbatim_provider, streamed=False)
+    assert (failed.failure, failed.retry_after_s) == (FailureClass.RATE_LIMIT, None)
+
+
 @pytest.mark.parametrize(
     ("then", "streamed", "failure"),
     [
@@ -264,6 +271,7 @@ async def test_an_accident_has_its_class(host, provider, then, streamed, failure
         b'{"choices": [{"message": {"content": ["parts"]}}]}',
         b'{"choices": [{"message": {"content": "x"}}], "usage": "free"}',
         b'{"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": {"all": 3}}}',
+        b'{"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": 1e999}}',
         b'{"choices": 1' + b"0" * 5000 + b"}",
         b"[" * 100_000,
     ],
