@@ -28,7 +28,7 @@ def read_completion(body: Body) -> Completion:
         body=body,
         text=_read_text(message, "content"),
         finish=read_finish(choice.get("finish_reason")),
-        model=str(body.get("model", "")),
+        model=str(body.get("model") or ""),
         usage=read_usage(body.get("usage")),
         refusal=_read_text(message, "refusal"),
         has_tool_calls=bool(message.get("tool_calls") or message.get("function_call")),
@@ -57,8 +57,8 @@ def chunks_of(completion: Completion) -> list[Body]:
     done: list[Body] = []
     for choice in completion.body["choices"]:
         message = {name: value for name, value in choice["message"].items() if value is not None}
-        for at, tool_call in enumerate(message.get("tool_calls", ())):
-            tool_call.setdefault("index", at)
+        if "tool_calls" in message:
+            message["tool_calls"] = [{"index": at, **call} for at, call in enumerate(message["tool_calls"])]
         place = {"index": choice.get("index", 0), "logprobs": choice.get("logprobs")}
         said.append({**place, "delta": message, "finish_reason": None})
         done.append({**place, "delta": {}, "finish_reason": choice.get("finish_reason")})
@@ -151,7 +151,7 @@ class Joining:
             },
             text=text,
             finish=read_finish(self._finish),
-            model=str(self._head.get("model", "")),
+            model=str(self._head.get("model") or ""),
             usage=self._counted,
             refusal=refusal,
             has_tool_calls=self._has_tool_calls,
