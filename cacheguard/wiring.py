@@ -48,10 +48,11 @@ FOLLOW_EVERY_S = 0.25
 
 
 class Service:
-    """A service from its settings: started, it answers until it is closed."""
+    """A service from its settings: started, it answers until it is closed. now: Unix seconds."""
 
-    def __init__(self, settings: configured.Settings) -> None:
+    def __init__(self, settings: configured.Settings, now: Callable[[], float] = time.time) -> None:
         self.settings = settings
+        self._now = now
         self.registry = CollectorRegistry()
         self.telemetry = Telemetry(self.registry)
         self.tenants = Tenants.of_keys({entry.key.get_secret_value(): entry.tenant for entry in settings.auth.keys})
@@ -70,7 +71,7 @@ class Service:
 
     async def start(self) -> None:
         """Open store and model. Raises StoreError or EmbeddingError; the service is then to be closed."""
-        embedder = await open_model(self.settings)
+        self.embedder = embedder = await open_model(self.settings)
         self._open.push_async_callback(embedder.aclose)
         self.store = await open_store(self.settings, embedder.spec.fingerprint)
         self._open.push_async_callback(self.store.aclose)
@@ -80,8 +81,8 @@ class Service:
         upstream = Upstream(Cascade(Random()), self.telemetry)
         self._open.push_async_callback(upstream.settle)
         cache = Cache(self.store, embedder, index)
-        self._corridor = Corridor(self.routes, cache, upstream, self.telemetry, time.time)
-        self.feedback = Feedback(self.store, time.time)
+        self.corridor = Corridor(self.routes, cache, upstream, self.telemetry, self._now)
+        self.feedback = Feedback(self.store, self._now)
         for every_s, step, do in (
             (FOLLOW_EVERY_S, "follow", index.follow),
             (self.settings.index.snapshot_every_s, "snapshot", index.save),
@@ -92,7 +93,7 @@ class Service:
     async def answer(self, request: Request, trace: Trace) -> Reply:
         """One request through the corridor; what comes while the service starts waits until it has."""
         await self._ready.wait()
-        return await self._corridor.answer(request, trace)
+        return await self.corridor.answer(request, trace)
 
     async def aclose(self) -> None:
         """Finish what was begun, save, and let go of everything."""
