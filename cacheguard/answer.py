@@ -50,6 +50,7 @@ class Corridor:
         scope = scope_of(request.tenant, route.name, request.body, question, route.context)
         asked = Asked(request, route, scope, question)
         recalled = await self._border.cross("recall", self.recall(asked, trace), BROKEN)
+        trace.note("decide", **explain(recalled.decision))
         match recalled.decision:
             case Hit() as hit:
                 return await self._serve(asked, hit)
@@ -68,20 +69,18 @@ class Corridor:
         exact = await self._cache.exact(asked.scope, asked.question)
         trace.note("exact", found=exact is not None)
         if exact is not None:
-            return Recalled(self._decide(asked, [exact], trace))
+            return Recalled(self._decide(asked, [exact]))
         vector = await self._cache.vector(asked.question)
         trace.note("vector", cut=vector is None)
         if vector is None:
             return Recalled(Miss(MissReason.CUT))
         neighbours = await self._cache.neighbours(asked.scope, asked.question, vector)
         trace.note("neighbours", found=len(neighbours))
-        return Recalled(self._decide(asked, neighbours, trace), vector)
+        return Recalled(self._decide(asked, neighbours), vector)
 
-    def _decide(self, asked: Asked, matches: Sequence[Match], trace: Trace) -> Decision:
+    def _decide(self, asked: Asked, matches: Sequence[Match]) -> Decision:
         route, directives = asked.route, asked.request.directives
-        decision = decide(matches, rule=route.rule, terms=route.terms, directives=directives, now=self._now())
-        trace.note("decide", **explain(decision))
-        return decision
+        return decide(matches, rule=route.rule, terms=route.terms, directives=directives, now=self._now())
 
     async def _serve(self, asked: Asked, found: Hit | Stale) -> Reply:
         """Answer from the cache."""
@@ -108,7 +107,7 @@ class Corridor:
 
     async def _anew(self, flight: Flight[Landed], asked: Asked, recalled: Recalled) -> Landed:
         """Cascade, validate, store: once for everyone who asks this now."""
-        if isinstance(recalled.decision, Miss) and (meanwhile := await self._answered_meanwhile(asked)):
+        if meanwhile := await self._answered_meanwhile(asked):
             return meanwhile
         tiers = asked.route.tiers
         if isinstance(recalled.decision, Stale):  # a better last resort than a template stands by
@@ -124,7 +123,7 @@ class Corridor:
         if not asked.route.mode.reads or asked.sharing_key is None:
             return None
         match = await self._border.cross("recall", self._cache.exact(asked.scope, asked.question), None)
-        return landed_earlier(match) if match else None
+        return landed_earlier(match) if match and isinstance(self._decide(asked, [match]), Hit) else None
 
     async def _forward(self, request: Request, route: Route, reason: str) -> Reply:
         """Answer from the tiers, past the cache."""
@@ -135,7 +134,7 @@ class Corridor:
 
     def _refresh(self, asked: Asked, stale: Stale) -> None:
         """Ask the tiers for the phrasing that matched, behind the client's back and once at a time."""
-        if not asked.route.mode.writes:
+        if not asked.may_be_kept:
             return
         phrasing, request = stale.match.phrasing, asked.request
         body = {**request.body, "stream": False}
