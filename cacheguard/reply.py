@@ -133,9 +133,9 @@ def streamed_reply(
     completion_id: str,
     content: AsyncGenerator[Chunk, None],
 ) -> Reply:
-    """A reply from a tier that has begun to speak."""
+    """A reply from a tier that has begun to speak; whether it will be stored can't be said yet."""
     return Reply(
-        status=status,
+        status=status if status.collapsed else replace(status, forwarded_status=HTTPStatus.OK.value),
         route=route,
         completion_id=completion_id,
         content=content,
