@@ -11,12 +11,13 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import TypeAdapter
+from starlette.exceptions import HTTPException
 
 import cacheguard
 from cacheguard.errors import CacheGuardError, Overloaded
 from cacheguard.http.body import Verdict, parse, read_body
 from cacheguard.http.chat import Chat
-from cacheguard.http.errors import error_response
+from cacheguard.http.errors import error_response, failed, no_such_endpoint
 from cacheguard.http.limits import InFlightLimit
 from cacheguard.http.request_id import RequestId
 
@@ -46,19 +47,26 @@ def make_app(service: Service, on_failed_start: Callable[[BaseException], None])
         await asyncio.wait([start])
         await service.aclose()
 
-    app = FastAPI(title="CacheGuard", version=cacheguard.__version__, lifespan=lifespan)
+    app = FastAPI(title="CacheGuard", version=cacheguard.__version__, lifespan=lifespan, openapi_url=None)
     server = service.settings.server
     max_body = int(server.max_body_mb * _MB)
 
-    async def on_our_error(_: Request, error: Exception) -> Response:
-        assert isinstance(error, CacheGuardError)  # noqa: S101 - what it is registered for
-        service.telemetry.failed(error.code or error.type)
-        return error_response(error)
+    async def on_error(request: Request, error: Exception) -> Response:
+        match error:
+            case CacheGuardError():
+                service.telemetry.failed(error.code or error.type)
+                return error_response(error)
+            case HTTPException():
+                return no_such_endpoint(request, error)
+            case _:
+                service.telemetry.failed(CacheGuardError.type)
+                return failed()
 
-    app.add_exception_handler(CacheGuardError, on_our_error)
+    for kind in (CacheGuardError, HTTPException, Exception):
+        app.add_exception_handler(kind, on_error)
     app.add_api_route(CHAT, Chat(service, max_body).answer, methods=["POST"], response_model=None)
     _add_rest(app, service, max_body)
-    app.add_middleware(InFlightLimit, path=CHAT, limit=server.max_in_flight)
+    app.add_middleware(InFlightLimit, path=CHAT, limit=server.max_in_flight, telemetry=service.telemetry)
     app.add_middleware(RequestId)
     return app
 

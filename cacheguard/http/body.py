@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypeVar
 
 from annotated_types import MinLen
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from starlette.requests import ClientDisconnect
 from typing_extensions import TypedDict
 
-from cacheguard.errors import BodyTooLarge, RequestError
+from cacheguard.errors import BodyTooLarge, ClientGone, RequestError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -19,6 +20,9 @@ T = TypeVar("T")
 _DRAINED = 32
 
 _OPEN = with_config(ConfigDict(extra="allow", strict=True))
+
+# How pydantic names the two kinds of `Message.content` in the place of an error.
+_KINDS_OF_CONTENT = frozenset({"str", "list[Part]"})
 
 
 @_OPEN
@@ -34,12 +38,18 @@ class Message(TypedDict):
 
 
 @_OPEN
+class StreamOptions(TypedDict):
+    include_usage: NotRequired[bool | None]
+
+
+@_OPEN
 class ChatCompletion(TypedDict):
     """What the corridor relies on; every other field is passed on as it came."""
 
     model: Annotated[str, MinLen(1)]
     messages: Annotated[list[Message], MinLen(1)]
     stream: NotRequired[bool | None]
+    stream_options: NotRequired[StreamOptions | None]
 
 
 @with_config(ConfigDict(extra="forbid", strict=True))
@@ -50,15 +60,18 @@ class Verdict(TypedDict):
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """At most `limit` bytes. Raises BodyTooLarge."""
+    """At most `limit` bytes. Raises BodyTooLarge, or ClientGone."""
     pieces: list[bytes] = []
     size = 0
-    async for piece in request.stream():
-        size += len(piece)
-        if size <= limit:
-            pieces.append(piece)
-        elif size > limit * _DRAINED:
-            break
+    try:
+        async for piece in request.stream():
+            size += len(piece)
+            if size <= limit:
+                pieces.append(piece)
+            elif size > limit * _DRAINED:
+                break
+    except ClientDisconnect as exc:
+        raise ClientGone("the client left before its request had come") from exc
     if size > limit:
         raise BodyTooLarge(f"the body is larger than {limit} bytes; server.max_body_mb sets the limit")
     return b"".join(pieces)
@@ -70,7 +83,7 @@ def parse(adapter: TypeAdapter[T], body: bytes) -> T:
         return adapter.validate_json(body)
     except ValidationError as exc:
         error: Any = exc.errors(include_url=False, include_input=False, include_context=False)[0]
-        at = ".".join(str(step) for step in error["loc"] if not str(step).startswith(("list[", "str")))
+        at = ".".join(str(step) for step in error["loc"] if step not in _KINDS_OF_CONTENT)
         if error["type"] == "json_invalid":
             raise RequestError("the body is not valid JSON in UTF-8: " + _without_quote(error["msg"])) from None
         raise RequestError(f"{at or 'the body'}: {error['msg']}", param=at or None) from None

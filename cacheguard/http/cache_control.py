@@ -8,7 +8,7 @@ from cacheguard.errors import RequestError
 from cacheguard.matching.freshness import NO_DIRECTIVES, Directives
 
 
-def parse_cache_control(field: str | None) -> Directives:
+def parse_cache_control(field: str) -> Directives:
     """Unknown directives are ignored, as the standard says. Raises RequestError for a number that is none."""
     if not field:
         return NO_DIRECTIVES

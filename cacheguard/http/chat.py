@@ -46,7 +46,7 @@ class Chat:
             body,
             Connected(http),
             route=http.headers.get("x-cacheguard-route"),
-            directives=parse_cache_control(http.headers.get("cache-control")),
+            directives=parse_cache_control(",".join(http.headers.getlist("cache-control"))),
         )
         reply = await self._service.answer(request, trace)
         headers = reply_headers(reply)

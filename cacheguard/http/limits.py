@@ -10,14 +10,17 @@ from cacheguard.http.errors import error_response
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from cacheguard.telemetry.events import Telemetry
+
 RETRY_AFTER_S = 1.0
 
 
 class InFlightLimit:
     """ASGI middleware that counts requests until their last byte is sent. Other paths than `path` pass."""
 
-    def __init__(self, app: ASGIApp, *, path: str, limit: int) -> None:
+    def __init__(self, app: ASGIApp, *, path: str, limit: int, telemetry: Telemetry) -> None:
         self._app = app
+        self._telemetry = telemetry
         self._path = path
         self._limit = limit
         self._in_flight = 0
@@ -28,6 +31,7 @@ class InFlightLimit:
             return
         if self._in_flight >= self._limit:
             error = Overloaded(f"{self._limit} requests are being answered already; try again soon", RETRY_AFTER_S)
+            self._telemetry.failed(Overloaded.code)
             await error_response(error)(scope, receive, send)
             return
         self._in_flight += 1
