@@ -1,0 +1,209 @@
+"""Calls over HTTP, which all wire formats share: a format says what is sent and what came; here it is sent and read.
+
+Foreign errors become AttemptFailed here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import httpx
+from httpx_sse import EventSource, SSEError
+
+from cacheguard.failures import AttemptFailed, FailureClass
+from cacheguard.providers.retry_after import retry_after_s
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+
+    from cacheguard.providers.base import Body, Call, Chunk, Completion
+
+# OpenAI's end marker; proxies before other formats send it too.
+_DONE = "[DONE]"
+_ERROR_TEXT_LIMIT = 300
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReply:
+    """error: the host's error object. status: None for an error inside a 200. hint_s: from the headers."""
+
+    error: Mapping[str, Any]
+    status: int | None
+    hint_s: float | None
+
+    def word(self, *fields: str) -> str:
+        """The first of these fields that says anything, else ""."""
+        return next((str(self.error[field]) for field in fields if self.error.get(field)), "")
+
+    @property
+    def message(self) -> str:
+        return (self.word("message", "code", "type", "status") or "no reason given")[:_ERROR_TEXT_LIMIT]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an error reply means. retry_after_s: the host's hint, wherever it stood."""
+
+    failure: FailureClass
+    retry_after_s: float | None = None
+    unknown_model: bool = False
+
+
+class Reading(Protocol):
+    """One stream as it is read. done: the end marker has come, and nothing behind it is read."""
+
+    done: bool
+
+    def read(self, event: Body) -> Iterable[Chunk]:
+        """What an event says, as OpenAI's chunks."""
+        ...
+
+    def close(self) -> Iterable[Chunk]:
+        """What is said at the end. Raises AttemptFailed for an answer that isn't whole."""
+        ...
+
+
+class WireFormat(Protocol):
+    """One provider's language, without its HTTP. What has another shape raises KeyError, TypeError or the like."""
+
+    def path(self, model: str, *, stream: bool) -> str: ...
+
+    def request(self, call: Call, *, stream: bool) -> Body:
+        """Raises AttemptFailed for what the format can't say."""
+        ...
+
+    def read(self, body: Body) -> Completion: ...
+
+    def reading(self) -> Reading: ...
+
+    def classify(self, reply: ErrorReply) -> Verdict: ...
+
+
+class HttpProvider:
+    """One host that speaks a wire format. Every failure comes out as AttemptFailed with its class."""
+
+    def __init__(self, wire: WireFormat, base_url: str, headers: Mapping[str, str], connect_timeout_s: float) -> None:
+        self._wire = wire
+        self._client = httpx.AsyncClient(
+            base_url=base_url,
+            headers={**headers, "Content-Type": "application/json"},
+            # Only connecting is timed here: whoever calls holds the clocks for tokens and total.
+            timeout=httpx.Timeout(None, connect=connect_timeout_s),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
+        )
+
+    async def complete(self, call: Call) -> Completion:
+        content = self._content(call, stream=False)
+        with _classified():
+            response = await self._client.post(self._wire.path(call.model, stream=False), content=content)
+            if not response.is_success:
+                raise self._refused(response)
+            return self._wire.read(self._parse(response.content))
+
+    async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
+        content = self._content(call, stream=True)
+        request = self._client.build_request("POST", self._wire.path(call.model, stream=True), content=content)
+        with _classified():
+            response = await self._client.send(request, stream=True)
+            try:
+                if not response.is_success:
+                    await response.aread()
+                    raise self._refused(response)
+                async for chunk in self._chunks(response):
+                    yield chunk
+            finally:
+                await response.aclose()
+
+    async def _chunks(self, response: httpx.Response) -> AsyncGenerator[Chunk, None]:
+        reading = self._wire.reading()
+        async for event in EventSource(response).aiter_sse():
+            if event.data == _DONE:
+                reading.done = True
+            elif event.data:  # a ping or a retry hint has none; the standard says to pass over it, the parser doesn't
+                for chunk in reading.read(self._parse(event.data)):
+                    yield chunk
+            if reading.done:
+                break
+        for chunk in reading.close():
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+    def _content(self, call: Call, *, stream: bool) -> bytes:
+        try:
+            return json.dumps(self._wire.request(call, stream=stream)).encode()
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as exc:
+            why = f"the request can't be said in the provider's format: {exc!r}"
+            raise AttemptFailed(FailureClass.BAD_REQUEST, why) from exc
+
+    def _parse(self, data: bytes | str) -> Body:
+        """The JSON object in `data`; an error object, which may come with a 200, fails as the error it is."""
+        body = json.loads(data)
+        if not isinstance(body, dict):
+            raise TypeError("not a JSON object")
+        if body.get("error"):
+            raise self._failure(body["error"], status=None, hint_s=None)
+        return body
+
+    def _refused(self, response: httpx.Response) -> AttemptFailed:
+        try:
+            body = json.loads(response.content)
+            error = (body[0] if isinstance(body, list) else body)["error"]  # Google's proxies wrap it in a list
+        except (ValueError, KeyError, TypeError, IndexError):
+            error = {"message": f"HTTP {response.status_code}"}
+        return self._failure(error, response.status_code, retry_after_s(response.headers, time.time()))
+
+    def _failure(self, error: Any, status: int | None, hint_s: float | None) -> AttemptFailed:
+        reply = ErrorReply(error if isinstance(error, dict) else {"message": str(error)}, status, hint_s)
+        verdict = self._wire.classify(reply)
+        return AttemptFailed(
+            verdict.failure,
+            reply.message,
+            status=status,
+            retry_after_s=verdict.retry_after_s,
+            unknown_model=verdict.unknown_model,
+        )
+
+
+def cut_off(why: str) -> AttemptFailed:
+    """A stream that isn't whole."""
+    return AttemptFailed(FailureClass.TRUNCATED, f"the stream ended without {why}")
+
+
+def class_of_status(status: int | None) -> FailureClass:
+    """The class of an error that no format knows better. None: an error inside a 200."""
+    # Any other status (a redirect, a wrong method), and an error inside a 200, is no fault of the request.
+    return _CLASS_OF_STATUS.get(status, FailureClass.TRANSPORT)
+
+
+_CLASS_OF_STATUS: Mapping[int | None, FailureClass] = {
+    400: FailureClass.BAD_REQUEST,
+    401: FailureClass.AUTH,
+    402: FailureClass.QUOTA,
+    403: FailureClass.AUTH,
+    404: FailureClass.BAD_REQUEST,
+    413: FailureClass.CONTEXT_LENGTH,
+    422: FailureClass.BAD_REQUEST,
+    429: FailureClass.RATE_LIMIT,
+}
+
+
+@contextmanager
+def _classified() -> Iterator[None]:
+    try:
+        yield
+    except httpx.ConnectTimeout as exc:
+        raise AttemptFailed(FailureClass.TRANSPORT, "connecting took too long") from exc
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as exc:
+        raise AttemptFailed(FailureClass.TRANSPORT, f"{type(exc).__name__}: {exc}") from exc
+    except SSEError as exc:
+        raise AttemptFailed(FailureClass.TRANSPORT, "the reply is no event stream") from exc
+    except (ValueError, RecursionError) as exc:
+        raise AttemptFailed(FailureClass.TRANSPORT, "the reply is no JSON") from exc
+    except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as exc:
+        raise AttemptFailed(FailureClass.TRANSPORT, f"the reply has another shape: {exc!r}") from exc
