@@ -135,3 +135,8 @@ def test_a_clock_that_went_back_makes_an_answer_new():
 def test_age_and_ttl_are_told_beside_the_use():
     found = freshness(answer(), TERMS, Directives(), WRITTEN_AT + 130)
     assert (found.age_s, found.ttl_s) == (130, -30)
+
+
+def test_what_may_be_served_while_it_is_refreshed_may_be_served_when_that_fails():
+    terms = Terms(ttl_s=100, stale_while_revalidate_s=50, stale_if_error_s=0)
+    assert use(149, Directives(no_cache=True), terms) is Use.ON_ERROR
