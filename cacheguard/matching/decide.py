@@ -80,9 +80,9 @@ class CosineThreshold:
         return match.exact or match.similarity >= self.cosine
 
 
-# MiniLM-L6, other people's questions against the warm part of the public sets, exact matches apart: at 0.97, 1 of 134
-# hits is wrong on banking77 and 14 of 203 on vira, whose labels differ on 12 of 52 identical texts; at 0.95, 9 of 280
-# and 30 of 371; at 0.90, 33 of 686 and 107 of 850.
+# MiniLM-L6 int8, other people's questions against the warm part of the public sets, exact matches apart, measured by
+# tests/benchmarks/threshold.py: at 0.97, 1 of 117 hits is wrong on banking77 and 14 of 181 on vira, whose labels differ
+# on 13 of 54 identical texts; at 0.95, 9 of 260 and 29 of 344; at 0.90, 32 of 681 and 99 of 827.
 CAUTIOUS = CosineThreshold(0.97)
 
 
