@@ -268,6 +268,11 @@ async def test_a_last_tier_that_is_rate_limited_is_asked_again_when_its_hint_fit
     assert tried(outcome) == [("first", FailureClass.RATE_LIMIT), ("first", None)]
 
 
+async def test_a_last_tier_that_is_rate_limited_without_a_hint_is_asked_once_more(script, tiers):
+    script(first={"status": 429})
+    assert tried(await ask(tiers("first"))) == [("first", FailureClass.RATE_LIMIT)] * 2
+
+
 @either_way
 async def test_a_hint_past_the_deadline_is_not_waited_for_but_told_to_the_client(script, tiers, streamed):
     script(first={"status": 429, "retry_after_s": 107})
