@@ -151,7 +151,8 @@ class _Run:
 
     def _wait_s(self, failure: AttemptFailed, later: Sequence[Tier]) -> float | None:
         """How long to wait before asking the same tier again; None: don't."""
-        if not failure.policy.again or len(self._attempts) >= MAX_ATTEMPTS:
+        attempts_left = MAX_ATTEMPTS - len(self._attempts)
+        if not failure.policy.again or attempts_left <= len(later):  # every later tier shall be asked once
             return None
         wait_s = self._random.uniform(0, BACK_OFF_S)
         if failure.failure is FailureClass.RATE_LIMIT:

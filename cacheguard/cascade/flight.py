@@ -29,7 +29,7 @@ class Flight(Generic[Landing]):
         self._chunks: list[Chunk] = []
         self._news = asyncio.Event()
         self._waiting = 0
-        self._outlives = outlives
+        self.outlives = outlives
         self.abandoned = False
         self.streaming: Streaming | None = None
         self.task = asyncio.create_task(call(self))
@@ -47,7 +47,7 @@ class Flight(Generic[Landing]):
             yield
         finally:
             self._waiting -= 1
-            if not self._waiting and not self._outlives and not self.task.done():
+            if not self._waiting and not self.outlives and not self.task.done():
                 self.abandoned = True
                 self.task.cancel()
 
@@ -100,9 +100,13 @@ class Flights(Generic[Landing]):
         *,
         outlives: bool = False,
     ) -> tuple[Flight[Landing], bool]:
-        """The flight under this key, and whether it was under way already. key: None shares with nobody."""
+        """The flight under this key, and whether it was under way already. key: None shares with nobody.
+
+        outlives: it goes on when nobody waits, even if it was begun by one who would have let it go.
+        """
         under_way = self._by_key.get(key) if key is not None else None
         if under_way is not None and not under_way.abandoned:
+            under_way.outlives |= outlives
             return under_way, True
         flight = Flight(call, outlives=outlives)
         self._tasks.add(flight.task)

@@ -252,6 +252,13 @@ async def test_there_are_four_attempts_at_most_however_many_tiers(simulator, scr
     assert len(outcome.attempts) == simulator.calls["total"] == MAX_ATTEMPTS == 4
 
 
+async def test_no_tier_is_left_out_for_the_sake_of_asking_another_twice(script, tiers):
+    script(first={"status": 500}, second={"status": 500})
+    outcome = await ask(tiers("first", "second", "third"))
+    assert isinstance(outcome, Answered)
+    assert [attempt.tier for attempt in outcome.attempts] == ["first", "first", "second", "third"]
+
+
 async def test_nobody_waits_for_a_fifth_attempt(script, tiers):
     an_hour = {"status": 429, "retry_after_s": 3600}
     script(first={"text": ""}, second={"text": ""}, third={"text": ""}, last=an_hour)

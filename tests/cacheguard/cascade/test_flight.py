@@ -143,6 +143,16 @@ async def test_a_call_that_outlives_its_askers_goes_on_without_them(flights, ups
     assert (upstream.calls, upstream.cancelled) == (1, 0)
 
 
+async def test_a_call_under_way_outlives_its_askers_once_one_joined_who_wants_that(flights, upstream):
+    flight, _ = flights.join("key", upstream)
+    asker = await begun(flight.landing())
+    flights.join("key", upstream, outlives=True)
+    await leave(asker)
+    upstream.land("answer")
+    assert await flight.landing() == "answer"
+    assert (upstream.calls, upstream.cancelled) == (1, 0)
+
+
 async def test_a_joiner_while_an_abandoned_call_is_being_cancelled_gets_a_new_one(flights, upstream):
     abandoned, _ = flights.join("key", upstream)
     leaving = await begun(abandoned.landing())
