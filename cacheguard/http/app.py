@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import TypeAdapter
 from starlette.exceptions import HTTPException
 
 import cacheguard
 from cacheguard.errors import CacheGuardError, Overloaded
-from cacheguard.http.body import Verdict, parse, read_body
+from cacheguard.http.body import VERDICT, parse, read_body
 from cacheguard.http.chat import Chat
 from cacheguard.http.errors import error_response, failed, no_such_endpoint
 from cacheguard.http.limits import InFlightLimit
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from cacheguard.wiring import Service
 
 CHAT = "/v1/chat/completions"
-_VERDICT = TypeAdapter(Verdict)
 _MB = 1_000_000
 
 
@@ -86,7 +84,7 @@ def _add_rest(app: FastAPI, service: Service, max_body: int) -> None:
     @app.post("/v1/feedback", status_code=202)
     async def feedback(request: Request) -> dict[str, str]:
         tenant = service.tenants.of(request.headers.get("authorization"))
-        said = parse(_VERDICT, await read_body(request, max_body))
+        said = parse(VERDICT, await read_body(request, max_body))
         if not service.is_ready:
             raise Overloaded("the service is starting; try again soon", retry_after_s=1)
         await service.feedback.take(tenant, said["id"], is_right=said["verdict"] == "right", note=said.get("note", ""))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypeVar
 
 from annotated_types import MinLen
-from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError, with_config
 from starlette.requests import ClientDisconnect
 from typing_extensions import TypedDict
 
 from cacheguard.errors import BodyTooLarge, ClientGone, RequestError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.requests import Request
 
 T = TypeVar("T")
@@ -52,11 +55,25 @@ class ChatCompletion(TypedDict):
     stream_options: NotRequired[StreamOptions | None]
 
 
+def _finite(body: ChatCompletion) -> ChatCompletion:
+    """JSON knows no infinity, so no tier could be told. Raises RequestError."""
+    for field, value in body.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise RequestError(f"{field}: Input should be a finite number", param=field)
+    return body
+
+
+CHAT_COMPLETION: TypeAdapter[Mapping[str, Any]] = TypeAdapter(Annotated[ChatCompletion, AfterValidator(_finite)])
+
+
 @with_config(ConfigDict(extra="forbid", strict=True))
 class Verdict(TypedDict):
     id: Annotated[str, MinLen(1)]
     verdict: Literal["right", "wrong"]
     note: NotRequired[str]
+
+
+VERDICT = TypeAdapter(Verdict)
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -82,7 +99,8 @@ def parse(adapter: TypeAdapter[T], body: bytes) -> T:
     try:
         return adapter.validate_json(body)
     except ValidationError as exc:
-        error: Any = exc.errors(include_url=False, include_input=False, include_context=False)[0]
+        errors: list[Any] = exc.errors(include_url=False, include_input=False, include_context=False)
+        error = max(errors, key=lambda error: len(error["loc"]))  # of two kinds of content, the one that was meant
         at = ".".join(str(step) for step in error["loc"] if step not in _KINDS_OF_CONTENT)
         if error["type"] == "json_invalid":
             raise RequestError("the body is not valid JSON in UTF-8: " + _without_quote(error["msg"])) from None

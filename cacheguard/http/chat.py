@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 from fastapi import Request as HttpRequest
 from fastapi import Response
 from fastapi.responses import StreamingResponse
-from pydantic import TypeAdapter
 
 from cacheguard.errors import CacheGuardError
-from cacheguard.http.body import ChatCompletion, parse, read_body
+from cacheguard.http.body import CHAT_COMPLETION, parse, read_body
 from cacheguard.http.cache_control import parse_cache_control
 from cacheguard.http.errors import error_body
 from cacheguard.http.presence import Connected
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from cacheguard.reply import Reply
     from cacheguard.wiring import Service
 
-_SHAPE: TypeAdapter[Mapping[str, Any]] = TypeAdapter(ChatCompletion)
-
 
 class Chat:
     """The endpoint. max_body: in bytes."""
@@ -40,7 +37,7 @@ class Chat:
     async def answer(self, http: HttpRequest) -> Response:
         trace = Trace(time.perf_counter)
         tenant = self._service.tenants.of(http.headers.get("authorization"))
-        body = parse(_SHAPE, await read_body(http, self._max_body))
+        body = parse(CHAT_COMPLETION, await read_body(http, self._max_body))
         request = Request(
             tenant,
             body,
