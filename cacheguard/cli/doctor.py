@@ -1,0 +1,160 @@
+"""`cacheguard doctor`: what would keep the service from working, one line each."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import typer
+
+from cacheguard.cli import FAILURE, ConfigFile, load_settings
+from cacheguard.errors import ConfigError, StoreError
+from embeddings.base import EmbeddingError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    import httpx
+
+    from cacheguard.settings import Loaded, Provider, Settings
+
+PROVIDER_S = 10.0
+# A cache of 100,000 answers takes some 400 MB, its index and both their logs included.
+ENOUGH_MB = 500
+
+
+class State(StrEnum):
+    OK = "ok"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    state: State
+    about: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.state:<9}{self.about:<20}{self.text}"
+
+
+def doctor(config: ConfigFile = None) -> None:
+    """Check settings, model, store, index and every provider, one line each. Exit 1 if one of them fails.
+
+    Example: [bold]cacheguard doctor --config cacheguard.yaml[/bold]
+    """
+    try:
+        loaded = load_settings(config)
+    except ConfigError as error:
+        print(Finding(State.FAILED, "settings", str(error)))
+        raise typer.Exit(FAILURE) from error
+    if not asyncio.run(_all_is_well(loaded)):
+        raise typer.Exit(FAILURE)
+
+
+async def _all_is_well(loaded: Loaded) -> bool:
+    states = set()
+    async for finding in examine(loaded):
+        print(finding, flush=True)
+        states.add(finding.state)
+    return State.FAILED not in states
+
+
+async def examine(loaded: Loaded) -> AsyncIterator[Finding]:
+    """The findings, each as soon as it is there."""
+    import httpx
+
+    settings = loaded.settings
+    yield Finding(State.OK, "settings", loaded.source)
+    model, fingerprint = await _model(settings)
+    yield model
+    yield await _store(settings, fingerprint)
+    for about, folder in _folders(settings):
+        yield _folder(about, folder)
+    asked = {tier.provider for tier in settings.tiers.values() if hasattr(tier, "provider")}
+    async with httpx.AsyncClient(timeout=PROVIDER_S) as client:
+        for name, provider in settings.providers.items():
+            if name in asked:
+                yield await _provider(client, name, provider)
+            else:
+                yield Finding(State.SKIPPED, f"provider {name}", "no tier asks it")
+
+
+async def _model(settings: Settings) -> tuple[Finding, str | None]:
+    """What was found, and the model's fingerprint if it works."""
+    from cacheguard.wiring import open_model
+
+    try:
+        embedder = await open_model(settings)
+        try:
+            began = time.perf_counter()
+            await embedder.embed(["Does this model make vectors?"])
+            took_ms = (time.perf_counter() - began) * 1000
+        finally:
+            await embedder.aclose()
+    except EmbeddingError as error:
+        return Finding(State.FAILED, "model", str(error)), None
+    spec = embedder.spec
+    said = f"{spec.name} {settings.embedding.precision}, {spec.dimension} dimensions, a question in {took_ms:.1f} ms"
+    return Finding(State.OK, "model", said), spec.fingerprint
+
+
+async def _store(settings: Settings, fingerprint: str | None) -> Finding:
+    """Opening it writes to it, and compares its vectors' model with ours."""
+    from cacheguard.cli.introduction import count
+
+    if fingerprint is None:
+        return Finding(State.SKIPPED, "store", "its vectors can't be compared with a model that doesn't work")
+    try:
+        counts = await count(settings, fingerprint)
+    except StoreError as error:
+        return Finding(State.FAILED, "store", str(error))
+    holds = f"{counts.answers} answers, {counts.phrasings} phrasings, {counts.labels} labels"
+    return Finding(State.OK, "store", f"{settings.store.url}: {holds}, vectors of this model")
+
+
+def _folders(settings: Settings) -> list[tuple[str, Path]]:
+    """Where the service writes files."""
+    database = settings.store.sqlite_path
+    return [("index", settings.index.folder), ("disk", database.parent)] if database else []
+
+
+def _folder(about: str, folder: Path) -> Finding:
+    """Whether it, or the nearest one above that is there, can be written and has room."""
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.is_dir())
+    if not os.access(there, os.W_OK | os.X_OK):
+        return Finding(State.FAILED, about, f"{there} can't be written: let this user write it, or name another")
+    free_mb = shutil.disk_usage(there).free // 1_000_000
+    if free_mb < ENOUGH_MB:
+        return Finding(State.FAILED, about, f"{there} has {free_mb} MB left: make room")
+    return Finding(State.OK, about, f"{folder}: can be written, {free_mb / 1000:.1f} GB free")
+
+
+async def _provider(client: httpx.AsyncClient, name: str, provider: Provider) -> Finding:
+    """Ask for its models, which costs nothing and shows whether it takes the key."""
+    import httpx
+
+    about, url = f"provider {name}", f"{provider.base_url}/models"
+    key = provider.api_key.get_secret_value()
+    headers = {field: value.get_secret_value() for field, value in provider.headers.items()}
+    if key:
+        headers["Authorization"] = f"Bearer {key}"
+    try:
+        status = (await client.get(url, headers=headers)).status_code
+    except httpx.HTTPError as error:
+        why = type(error).__name__
+        return Finding(
+            State.FAILED, about, f"no answer from {provider.base_url} ({why}): start it, or correct base_url"
+        )
+    if status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+        return Finding(State.FAILED, about, f"{provider.base_url} refuses the key ({status}): correct api_key")
+    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        return Finding(State.FAILED, about, f"{provider.base_url} answers with {status}: try again later")
+    return Finding(State.OK, about, f"{provider.base_url} answers{'' if key else ', without a key'}")

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+from programs import configure, run
+from servers import serve
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+from upstreams import simulated
+
+
+def states(done):
+    """What it said of each part."""
+    return {line[9:29].strip(): line.split()[0] for line in done.stdout.splitlines()}
+
+
+def test_all_is_well(tmp_path):
+    with simulated() as host:
+        configure(tmp_path, host.base_url)
+        done = run(tmp_path, "doctor")
+    assert done.returncode == 0, done.stdout
+    assert states(done) == dict.fromkeys(["settings", "model", "store", "index", "disk", "provider simulated"], "ok")
+
+
+def test_a_provider_that_does_not_listen_fails_and_one_that_nobody_asks_is_skipped(tmp_path):
+    nowhere = {"kind": "openai", "base_url": "http://127.0.0.1:9/v1"}
+    configure(tmp_path, "", providers={"simulated": nowhere, "spare": nowhere})
+    done = run(tmp_path, "doctor")
+    assert done.returncode == 1
+    assert states(done) | {"provider simulated": "failed", "provider spare": "skipped"} == states(done)
+
+
+@pytest.mark.parametrize(("status", "state", "words"), [(401, "failed", "refuses the key"), (404, "ok", "answers")])
+def test_a_provider_is_judged_by_whether_it_takes_the_key(tmp_path, status, state, words):
+    async def models(_):
+        return Response(status_code=status)
+
+    with serve(Starlette(routes=[Route("/v1/models", models)])) as url:
+        configure(tmp_path, f"{url}/v1")
+        done = run(tmp_path, "doctor")
+    assert states(done)["provider simulated"] == state
+    assert words in done.stdout
+
+
+def test_without_its_model_the_store_is_not_judged(tmp_path):
+    configure(tmp_path, "http://127.0.0.1:9/v1", embedding={"model": "./nowhere"})
+    done = run(tmp_path, "doctor")
+    assert done.returncode == 1
+    assert states(done) | {"model": "failed", "store": "skipped"} == states(done)
+
+
+def test_a_store_that_is_no_database_fails(tmp_path):
+    configure(tmp_path, "http://127.0.0.1:9/v1", store={"url": "sqlite:///./cache.db"})
+    (tmp_path / "cache.db").write_text("shopping list\n" * 100)
+    done = run(tmp_path, "doctor")
+    assert states(done)["store"] == "failed"
+    assert "is not a database" in done.stdout
+
+
+def test_wrong_settings_are_a_failed_line(tmp_path):
+    (tmp_path / "cacheguard.yaml").write_text("stroe: {}\n")
+    done = run(tmp_path, "doctor")
+    assert done.returncode == 1
+    assert done.stdout.startswith("failed   settings            cacheguard.yaml, line 1: stroe is unknown")
