@@ -10,8 +10,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from cacheguard.errors import ConfigError
+from cacheguard.simulate.anthropic import AnthropicMessages
 from cacheguard.simulate.connection import ClientGone, Connection
 from cacheguard.simulate.director import Director
+from cacheguard.simulate.gemini import GeminiContent
 from cacheguard.simulate.openai import OpenAIChat
 from cacheguard.simulate.play import Play
 from cacheguard.simulate.record import Record
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from cacheguard.simulate.answers import Answers
 
 # A new wire format is one file and one member here.
-WIRE_FORMATS: tuple[WireFormat, ...] = (OpenAIChat(),)
+WIRE_FORMATS: tuple[WireFormat, ...] = (OpenAIChat(), AnthropicMessages(), GeminiContent())
 
 
 def simulated_provider(answers: Answers, script: Script | None = None, *, seed: int = 0) -> Starlette:

@@ -5,11 +5,10 @@ Source: OpenAI API reference, Chat completions and Streaming events.
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from cacheguard.simulate.wire import BadRequest, Failure, Question, Reply, Stream, tokens
+from cacheguard.simulate.wire import BadRequest, Failure, Question, Reply, Stream, last_prompt, text_of, to_json, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +26,7 @@ FIRST_SERVER_ERROR = 500
 
 class OpenAIChat:
     path = "/v1/chat/completions"
+    hints_in_headers = True
 
     def question(self, path: Mapping[str, str], body: Mapping[str, Any]) -> Question:  # noqa: ARG002
         model, messages = body.get("model"), body.get("messages")
@@ -34,11 +34,11 @@ class OpenAIChat:
             raise BadRequest("you must provide a model parameter", "model")
         if not isinstance(messages, list) or not messages or not all(isinstance(m, dict) for m in messages):
             raise BadRequest("'messages' must be a list of at least one message", "messages")
-        said = [(message.get("role"), _text(message.get("content"))) for message in messages]
+        said = [(message.get("role"), text_of(message.get("content"))) for message in messages]
         options = body.get("stream_options")
         return Question(
             model=model,
-            prompt=next((text for role, text in reversed(said) if role == "user"), ""),
+            prompt=last_prompt(said),
             prompt_tokens=sum(len(tokens(text)) for _, text in said),
             streamed=bool(body.get("stream")),
             usage_in_stream=isinstance(options, dict) and bool(options.get("include_usage")),
@@ -58,7 +58,7 @@ class OpenAIChat:
             "finish_reason": reply.finish_reason if reply.ended else None,
         }
         head = _head(question, reply, "chat.completion")
-        return _json(head | {"choices": [choice], "usage": _usage(question, reply)})
+        return to_json(head | {"choices": [choice], "usage": _usage(question, reply)})
 
     def stream(self, question: Question, reply: Reply) -> Stream:
         head = _head(question, reply, "chat.completion.chunk")
@@ -79,7 +79,7 @@ class OpenAIChat:
 
     def error(self, failure: Failure) -> bytes:
         usual = "server_error" if failure.status >= FIRST_SERVER_ERROR else "invalid_request_error"
-        return _json(
+        return to_json(
             {
                 "error": {
                     "message": failure.message,
@@ -92,13 +92,6 @@ class OpenAIChat:
 
     def error_event(self, failure: Failure) -> bytes:
         return b"data: " + self.error(failure) + b"\n\n"
-
-
-def _text(content: Any) -> str:
-    """A message's text: its content, or the text parts of it."""
-    if isinstance(content, list):
-        return "\n".join(str(part["text"]) for part in content if isinstance(part, dict) and "text" in part)
-    return content if isinstance(content, str) else ""
 
 
 def _head(question: Question, reply: Reply, kind: str) -> dict[str, Any]:
@@ -126,8 +119,4 @@ def _chunk(head: dict[str, Any], delta: dict[str, Any], finish_reason: str | Non
 
 
 def _event(content: dict[str, Any]) -> bytes:
-    return b"data: " + _json(content) + b"\n\n"
-
-
-def _json(content: dict[str, Any]) -> bytes:
-    return json.dumps(content, separators=(",", ":")).encode()
+    return b"data: " + to_json(content) + b"\n\n"

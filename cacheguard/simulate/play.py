@@ -63,7 +63,8 @@ class Play:
             (b"retry-after", self.then.retry_after_s),
             (b"retry-after-ms", self.then.retry_after_ms),
         )
-        headers = [(name, b"%.12g" % value) for name, value in hints if value is not None]
+        given = hints if self.wire.hints_in_headers else ()
+        headers = [(name, b"%.12g" % value) for name, value in given if value is not None]
         await self.connection.respond(status, self.wire.error(self._failure(status)), *headers)
 
     async def _stream(self, reply: Reply) -> None:
@@ -115,4 +116,6 @@ class Play:
         return self.then.error_after_tokens if cut is None else cut
 
     def _failure(self, status: int) -> Failure:
-        return Failure(status, self.then.message, self.then.type, self.then.code)
+        then = self.then
+        hint_s = then.retry_after_s if then.retry_after_ms is None else then.retry_after_ms / 1000
+        return Failure(status, then.message, then.type, then.code, retry_after_s=hint_s)

@@ -110,9 +110,9 @@ class Then(Part):
     status: int | None = Field(default=None, ge=400, le=599, description="An error with the wire format's body.")
     message: str = Field(default="The simulated provider was told to fail.", description="The error's message.")
     type: str | None = Field(default=None, description="The error's type. Omitted: the usual one of its status.")
-    code: str | None = Field(default=None, description="The error's code.")
-    retry_after_s: float | None = Field(default=None, ge=0, description="Header retry-after.")
-    retry_after_ms: float | None = Field(default=None, ge=0, description="Header retry-after-ms.")
+    code: str | None = Field(default=None, description="The error's code, where the wire format has one.")
+    retry_after_s: float | None = Field(default=None, ge=0, description="Header retry-after; Gemini's RetryInfo.")
+    retry_after_ms: float | None = Field(default=None, ge=0, description="Header retry-after-ms; Gemini's RetryInfo.")
 
     connection: Literal["reset", "hang"] | None = Field(
         default=None, description="reset: closed without a response; hang: silence until the client leaves."
@@ -127,7 +127,9 @@ class Then(Part):
     truncate_after_tokens: Tokens | None = Field(
         default=None, description="The answer stops there, its finish reason is `length`."
     )
-    finish_reason: str | None = Field(default="stop", description="Any word, as in `content_filter`, or null.")
+    finish_reason: str | None = Field(
+        default="stop", description="In OpenAI's words, as in `content_filter`, or any other; or null."
+    )
 
     cut_after_tokens: Tokens | None = Field(
         default=None, description="The connection drops there; a plain answer's body ends half-way."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -37,13 +38,14 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An error. type: None for the usual one of its status. param: the field at fault."""
+    """An error. type: None for the usual one of its status. param: the field at fault. retry_after_s: the hint."""
 
     status: int
     message: str
     type: str | None = None
     code: str | None = None
     param: str | None = None
+    retry_after_s: float | None = None
 
 
 class Stream(NamedTuple):
@@ -63,9 +65,13 @@ class BadRequest(Exception):
 
 
 class WireFormat(Protocol):
-    """One provider's HTTP. path: of its endpoint, as a Starlette route."""
+    """One provider's HTTP. path: of its endpoint, as a Starlette route.
+
+    hints_in_headers: the headers of an error say when to ask again; else its body does.
+    """
 
     path: str
+    hints_in_headers: bool
 
     def question(self, path: Mapping[str, str], body: Mapping[str, Any]) -> Question:
         """path: the parameters in the URL. Raises BadRequest."""
@@ -85,3 +91,19 @@ class WireFormat(Protocol):
 def tokens(text: str) -> list[str]:
     """A token here is a word with the blanks behind it: their concatenation is the text."""
     return re.findall(r"\S+\s*|\s+", text)
+
+
+def text_of(content: Any) -> str:
+    """A message's text: its content, or the text parts of it."""
+    if isinstance(content, list):
+        return "\n".join(str(part["text"]) for part in content if isinstance(part, dict) and "text" in part)
+    return content if isinstance(content, str) else ""
+
+
+def to_json(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, separators=(",", ":")).encode()
+
+
+def last_prompt(said: Iterable[tuple[Any, str]]) -> str:
+    """What the user said last. said: pairs of a role and a text."""
+    return next((text for role, text in reversed(list(said)) if role == "user"), "")
