@@ -18,6 +18,8 @@ from cacheguard.cascade.tier import Price, Tier
 from cacheguard.feedback import Feedback
 from cacheguard.matching.decide import CAUTIOUS, CosineThreshold
 from cacheguard.matching.freshness import Terms
+from cacheguard.providers.anthropic import AnthropicProvider
+from cacheguard.providers.gemini import GeminiProvider
 from cacheguard.providers.openai import OpenAIProvider
 from cacheguard.providers.template import TemplateProvider
 from cacheguard.routes import Mode, Route, Routes
@@ -148,13 +150,24 @@ def open_index(settings: configured.Settings, store: Store, embedder: Embedder) 
 
 
 def make_provider(provider: configured.Provider) -> Provider:
-    return OpenAIProvider(
-        provider.base_url,
-        api_key=provider.api_key.get_secret_value(),
-        headers={name: value.get_secret_value() for name, value in provider.headers.items()},
-        connect_timeout_s=provider.connect_timeout_s,
-        missing_finish_is_stop=provider.missing_finish_reason_is_stop,
-    )
+    api_key = provider.api_key.get_secret_value()
+    headers = {name: value.get_secret_value() for name, value in provider.headers.items()}
+    timeout_s = provider.connect_timeout_s
+    match provider.kind:
+        case "openai":
+            return OpenAIProvider(
+                provider.base_url,
+                api_key=api_key,
+                headers=headers,
+                connect_timeout_s=timeout_s,
+                missing_finish_is_stop=provider.missing_finish_reason_is_stop,
+            )
+        case "anthropic":
+            return AnthropicProvider(provider.base_url, api_key=api_key, headers=headers, connect_timeout_s=timeout_s)
+        case "gemini":
+            return GeminiProvider(provider.base_url, api_key=api_key, headers=headers, connect_timeout_s=timeout_s)
+        case _:
+            assert_never(provider.kind)
 
 
 def make_tier(name: str, tier: configured.Tier, providers: dict[str, Provider]) -> Tier:

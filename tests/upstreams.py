@@ -24,6 +24,7 @@ class Simulated:
     """A running simulated provider and the script that it plays."""
 
     def __init__(self, url, http):
+        self.url = url
         self.base_url = f"{url}/v1"
         self._http = http
 
@@ -53,11 +54,15 @@ def simulated(*known):
 
 
 class Verbatim:
-    """A host that gives every call the same bytes. requests: what it was asked, as (headers, body)."""
+    """A host that gives every call the same bytes.
+
+    requests: what it was asked, as (headers, body). addresses: where, from the path on.
+    """
 
     def __init__(self):
         self.requests = []
-        self.base_url = ""
+        self.addresses = []
+        self.url = self.base_url = ""
         self.says(b"")
 
     def says(self, content, *, status=200, kind="application/json", **headers):
@@ -73,14 +78,15 @@ class Verbatim:
 
     async def answer(self, request):
         self.requests.append((request.headers, await request.json()))
+        self.addresses.append(str(request.url).removeprefix(str(request.base_url)))
         return self._response()
 
 
 @contextmanager
 def verbatim():
     host = Verbatim()
-    with serve(Starlette(routes=[Route("/v1/chat/completions", host.answer, methods=["POST"])])) as url:
-        host.base_url = f"{url}/v1"
+    with serve(Starlette(routes=[Route("/{path:path}", host.answer, methods=["POST"])])) as url:
+        host.url, host.base_url = url, f"{url}/v1"
         yield host
 
 

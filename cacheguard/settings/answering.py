@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, SecretStr, Tag, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    SecretStr,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticKnownError
 
 from cacheguard.settings.values import (
     Decision,
@@ -19,20 +29,39 @@ from cacheguard.settings.values import (
     refuse,
 )
 
+# Kinds that stand for one company's own service. OpenAI's is spoken by many hosts: none is meant by default.
+BASE_URLS = {"anthropic": "https://api.anthropic.com", "gemini": "https://generativelanguage.googleapis.com"}
+
 
 class Provider(Section):
-    kind: Literal["openai"]
-    """Wire format that it speaks: openai (chat completions)."""
-    base_url: HttpUrl
-    """Its address up to and with the version, such as https://api.openai.com/v1."""
+    kind: Literal["openai", "anthropic", "gemini"]
+    """Wire format that it speaks: openai (chat completions), anthropic (messages), gemini (generateContent)."""
+    base_url: Annotated[HttpUrl, Field(validate_default=True)] = ""
+    """Its address. For openai up to and with the version, such as https://api.openai.com/v1; for the others without
+    one, and only where it is not the company's own."""
     api_key: Secret = SecretStr("")
-    """Bearer token; empty where none is asked for."""
+    """Its key; empty where none is asked for."""
     headers: dict[HeaderName, Secret] = Field(default_factory=dict)
     """Further header fields sent with every call."""
     missing_finish_reason_is_stop: bool = False
-    """For servers that never send a finish_reason: take its absence for a complete answer."""
+    """For openai servers that never send a finish_reason: take its absence for a complete answer."""
     connect_timeout_s: Positive = 5
     """Longest wait for a connection, in seconds."""
+
+    @field_validator("base_url", mode="before")
+    @classmethod
+    def _own_address(cls, url: object, info: ValidationInfo) -> object:
+        if url != "":
+            return url
+        if info.data.get("kind") not in BASE_URLS:
+            raise PydanticKnownError("missing")
+        return BASE_URLS[info.data["kind"]]
+
+    @model_validator(mode="after")
+    def _only_openai_may_be_silent(self) -> Self:
+        if self.missing_finish_reason_is_stop and self.kind != "openai":
+            refuse(("missing_finish_reason_is_stop",), f"is for kind openai: {self.kind} always says why it stops")
+        return self
 
 
 class Price(Section):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from cacheguard.errors import ConfigError
-from cacheguard.settings.answering import ModelTier
+from cacheguard.settings.answering import BASE_URLS, ModelTier
 from cacheguard.settings.complaints import complaints, in_order
 from cacheguard.settings.document import Document, read
 from cacheguard.settings.tree import DEFAULT_ROUTE, Settings
@@ -25,7 +25,7 @@ OLLAMA = "127.0.0.1:11434"
 
 @dataclass(frozen=True, slots=True)
 class Hosted:
-    """A model server that a key in the environment opens."""
+    """A model server that a key in the environment opens, named as its kind."""
 
     variable: str
     base_url: str
@@ -33,12 +33,10 @@ class Hosted:
 
 
 # Each one's small model as of November 2026, without a price: those change, and a wrong one would be counted as true.
-# Anthropic and Google offer OpenAI's wire format at these addresses (their documentation: «OpenAI SDK compatibility»,
-# «OpenAI compatibility»).
 HOSTED = {
     "openai": Hosted("OPENAI_API_KEY", "https://api.openai.com/v1", "gpt-6-luna"),
-    "anthropic": Hosted("ANTHROPIC_API_KEY", "https://api.anthropic.com/v1", "claude-haiku-4-5"),
-    "gemini": Hosted("GEMINI_API_KEY", "https://generativelanguage.googleapis.com/v1beta/openai", "gemini-3.8-flash"),
+    "anthropic": Hosted("ANTHROPIC_API_KEY", BASE_URLS["anthropic"], "claude-haiku-4-5"),
+    "gemini": Hosted("GEMINI_API_KEY", BASE_URLS["gemini"], "gemini-3.8-flash"),
 }
 
 
@@ -100,7 +98,7 @@ def _add_tiers(document: Document, environ: Mapping[str, str]) -> str:
     said = []
     for name, hosted in HOSTED.items():
         if key := environ.get(hosted.variable):
-            providers[name] = {"kind": "openai", "base_url": hosted.base_url, "api_key": key}
+            providers[name] = {"kind": name, "base_url": hosted.base_url, "api_key": key}
             tiers[name] = {"provider": name, "model": hosted.model}
             document.places["providers", name, "api_key"] = f"${hosted.variable}"
             said.append(f"{name} ({hosted.variable} found)")

@@ -103,6 +103,7 @@ def test_without_a_file_the_tiers_are_those_that_the_environment_has_keys_for(tm
     found = load(None, environ, tmp_path)
     assert found.settings.routes["default"].tiers == ("openai", "gemini", "ollama", "sorry")
     assert found.settings.providers["gemini"].api_key.get_secret_value() == "g-1"
+    assert [found.settings.providers[name].kind for name in ("openai", "gemini")] == ["openai", "gemini"]
     assert found.notes[0] == (
         "tiers: openai (OPENAI_API_KEY found), gemini (GEMINI_API_KEY found), ollama at 127.0.0.1:11434, "
         "sorry (a template)"
@@ -281,7 +282,14 @@ def test_a_wrong_tier_is_named_with_the_way_out(refusal, tier, message):
     ("provider", "message"),
     [
         ("{base_url: http://x}", "kind is missing"),
-        ("{kind: gemini, base_url: http://x}", "kind is 'gemini'; known: openai"),
+        (
+            "{kind: gemni, base_url: http://x}",
+            "kind is 'gemni'; did you mean 'gemini'? known: openai, anthropic, gemini",
+        ),
+        (
+            "{kind: gemini, missing_finish_reason_is_stop: true}",
+            "missing_finish_reason_is_stop is for kind openai: gemini always says why it stops",
+        ),
         ("{kind: openai}", "base_url is missing"),
         ("{kind: openai, base_url: x/v1}", "base_url must be an address like https://api.openai.com/v1"),
         ("{kind: openai, base_url: 'http://['}", "base_url must be an address like https://api.openai.com/v1"),
@@ -301,6 +309,18 @@ def test_a_wrong_tier_is_named_with_the_way_out(refusal, tier, message):
 )
 def test_a_wrong_provider_is_named_with_the_way_out(refusal, provider, message):
     assert refusal(f"{TIERS}providers:\n  p: {provider}\n") == [f"line 3: providers.p.{message}"]
+
+
+def test_a_companys_own_service_needs_no_address_but_may_have_another(loaded):
+    text = (
+        "tiers: {a: {template: hi}}\n"
+        "providers: {a: {kind: anthropic}, g: {kind: gemini}, p: {kind: gemini, base_url: http://proxy/g/}}\n"
+    )
+    assert {name: provider.base_url for name, provider in loaded(text).settings.providers.items()} == {
+        "a": "https://api.anthropic.com",
+        "g": "https://generativelanguage.googleapis.com",
+        "p": "http://proxy/g",
+    }
 
 
 @pytest.mark.parametrize(
