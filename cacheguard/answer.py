@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from cacheguard.upstream import Upstream
 
 BROKEN = Recalled(Miss(MissReason.CACHE_BROKEN))
+# By then a tier would have answered. A store's file that someone else holds locked would take 15 s.
+PATIENCE_S = 3.0
 
 
 class Corridor:
@@ -36,7 +38,7 @@ class Corridor:
         self._routes = routes
         self._cache = cache
         self._upstream = upstream
-        self._border = Border(telemetry)
+        self._border = Border(telemetry, PATIENCE_S)
         self._now = now
 
     async def answer(self, request: Request, trace: Trace) -> Reply:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -17,15 +18,17 @@ class Counter(Protocol):
 
 
 class Border:
-    """Crosses into the cache and always comes back."""
+    """Crosses into the cache and always comes back. patience_s: a step that takes longer counts as broken."""
 
-    def __init__(self, counter: Counter) -> None:
+    def __init__(self, counter: Counter, patience_s: float | None = None) -> None:
         self._counter = counter
+        self._patience_s = patience_s
 
     async def cross(self, step: str, crossing: Awaitable[T], otherwise: T) -> T:
         """What the step gives, or `otherwise` when it breaks: a cache is no reason to fail a request."""
         try:
-            return await crossing
+            async with asyncio.timeout(self._patience_s):
+                return await crossing
         except Exception as error:  # noqa: BLE001 - whatever a store, an index or a model raises
             self._counter.cache_broke(step, error)
             return otherwise
