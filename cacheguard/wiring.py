@@ -15,6 +15,7 @@ from cacheguard.border import Border
 from cacheguard.cache import Cache
 from cacheguard.cascade.cascade import Cascade
 from cacheguard.cascade.tier import Price, Tier
+from cacheguard.errors import Overloaded
 from cacheguard.feedback import Feedback
 from cacheguard.matching.decide import CAUTIOUS, CosineThreshold
 from cacheguard.matching.freshness import Terms
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 
 # How soon an answer that another process wrote is found by similarity; exact matches are found at once.
 FOLLOW_EVERY_S = 0.25
+# Time for whoever runs the service to start it again.
+RETRY_AFTER_S = 5.0
 
 
 class Service:
@@ -65,14 +68,30 @@ class Service:
         tiers = {name: make_tier(name, tier, providers) for name, tier in settings.tiers.items()}
         self.routes = Routes([make_route(name, route, tiers) for name, route in settings.routes.items()])
         self._border = Border(self.telemetry)
-        self._ready = asyncio.Event()
-
-    @property
-    def is_ready(self) -> bool:
-        return self._ready.is_set()
+        self._start_ended = asyncio.Event()
+        self.is_ready = False
 
     async def start(self) -> None:
         """Open store and model. Raises StoreError or EmbeddingError; the service is then to be closed."""
+        try:
+            await self._start()
+            self.is_ready = True
+        finally:
+            self._start_ended.set()
+
+    async def answer(self, request: Request, trace: Trace) -> Reply:
+        """One request through the corridor; what comes while the service starts waits until it has."""
+        await self._start_ended.wait()
+        if not self.is_ready:
+            raise Overloaded("the service could not start, or is stopping", RETRY_AFTER_S)
+        return await self.corridor.answer(request, trace)
+
+    async def aclose(self) -> None:
+        """Finish what was begun, save, and let go of everything."""
+        self.is_ready = False
+        await self._open.aclose()
+
+    async def _start(self) -> None:
         self.embedder = embedder = await open_model(self.settings)
         self._open.push_async_callback(embedder.aclose)
         self.store = await open_store(self.settings, embedder.spec.fingerprint)
@@ -90,17 +109,6 @@ class Service:
             (self.settings.index.snapshot_every_s, "snapshot", index.save),
         ):
             self._open.push_async_callback(_stop, asyncio.create_task(self._repeat(every_s, step, do)))
-        self._ready.set()
-
-    async def answer(self, request: Request, trace: Trace) -> Reply:
-        """One request through the corridor; what comes while the service starts waits until it has."""
-        await self._ready.wait()
-        return await self.corridor.answer(request, trace)
-
-    async def aclose(self) -> None:
-        """Finish what was begun, save, and let go of everything."""
-        self._ready.clear()
-        await self._open.aclose()
 
     async def _repeat(self, every_s: float, step: str, do: Callable[[], Awaitable[None]]) -> None:
         while True:
