@@ -79,12 +79,14 @@ class Gate:
 class Running:
     """A service, its clock, and the provider that it asks."""
 
-    def __init__(self, service, url, clock, provider, gate):
+    def __init__(self, *, service, url, clock, provider, gate, stop):
+        """stop: ask the server to stop, and wait until it has."""
         self.service = service
         self.url = url
         self.clock = clock
         self.provider = provider
         self.gate = gate
+        self.stop = stop
         self._askers = ExitStack()
 
     def asker(self, **rest):
@@ -184,9 +186,11 @@ def running(folder, settings=SETTINGS, *known, clock=None):
         provider = Simulated(provider_url, admin)
         clock = clock or Clock()
         service = Service(settings_in(folder, settings, provider.base_url), clock)
-        with serve(make_app(service, on_failed_start)) as url:
+        with ExitStack() as serving:
+            url = serving.enter_context(serve(make_app(service, on_failed_start)))
             wait_until_ready(url)
-            with closing(Running(service, url, clock, provider, gate)) as running:
+            parts = {"service": service, "url": url, "clock": clock, "provider": provider, "gate": gate}
+            with closing(Running(**parts, stop=serving.close)) as running:
                 yield running
 
 
