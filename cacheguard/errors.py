@@ -12,6 +12,7 @@ CacheGuardError
 ├── TiersFailed               503, every tier failed and nothing else may be served
 ├── StreamBroken              502, a tier's stream broke off after the client had seen its beginning
 ├── ConfigError               a setting is wrong; stops the start, exit 2
+├── FileUnusable              a file that a command was given can't be read as what it should be
 └── StoreError                the cache's fault; never reaches a client whose tiers are up
     ├── StoreUnusable         can't be read or written
     └── ModelMismatch         its vectors were made by another model
@@ -101,6 +102,12 @@ class ConfigError(CacheGuardError):
     """Names the key, the line and the way out."""
 
     code = "configuration"
+
+
+class FileUnusable(CacheGuardError):
+    """Names the file, and the line where one is at fault."""
+
+    code = "file"
 
 
 class StoreError(CacheGuardError):
