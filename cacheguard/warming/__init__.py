@@ -1,0 +1,1 @@
+"""Fills the cache from logs: read, grouped by answer, embedded, kept."""

@@ -1,0 +1,110 @@
+"""`cacheguard warm` as people use it, beside a running service too."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import pytest
+from logs import written
+from programs import configure, run, serving
+from upstreams import simulated
+
+LOG = [
+    written("How do I block my card?", "Tap Block.", "block"),
+    written("My card was stolen, what now?", "Tap Block.", "block"),
+    written("What is my daily limit?", "500 euros.", "limit"),
+]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    configure(tmp_path, "http://127.0.0.1:9/v1")
+    (tmp_path / "log.jsonl").write_text("".join(LOG))
+    return tmp_path
+
+
+def test_a_running_service_serves_what_was_warmed(tmp_path):
+    with simulated() as host:
+        configure(tmp_path, host.base_url)
+        (tmp_path / "log.jsonl.gz").write_bytes(gzip.compress("".join(LOG).encode()))
+        with serving(tmp_path) as service:
+            assert "fwd=miss" in service.status("Something else, so that the index is loaded.")
+            assert run(tmp_path, "warm", "log.jsonl.gz", "--route", "default").returncode == 0
+            assert "detail=exact" in service.status("how do I block my CARD")
+            similar = "How do I block my bank card?"
+            # Not asked until it hits: the first miss would itself be kept. The service follows four times a second.
+            service.wait_for(lambda: "hit" in _only_if_cached(service, similar))
+            answer = service.ask(similar)
+            assert "detail=semantic" in answer.headers["cache-status"]
+            assert answer.json()["choices"][0]["message"]["content"] == "Tap Block."
+
+
+def _only_if_cached(service, text):
+    body = {"model": "default", "messages": [{"role": "user", "content": text}]}
+    response = service.http.post("/v1/chat/completions", json=body, headers={"Cache-Control": "only-if-cached"})
+    return response.headers.get("cache-status", "")
+
+
+def test_it_says_what_came_of_it_and_that_a_second_run_changed_nothing(folder, command):
+    (folder / "log.jsonl").write_text("".join([*LOG, "no json\n", written("What is my daily limit", "None.", "none")]))
+    first = command("warm", "log.jsonl", "--route", "default", "--report", "report.json")
+    assert first.status == 0, first.err
+    assert "5 lines read" in first.out
+    assert "2 questions kept, 1 new answers" in first.out
+    assert "  'What is my daily limit?': 'limit' / 'none'" in first.out
+    assert "  log.jsonl, line 4: is not JSON" in first.out
+    report = json.loads((folder / "report.json").read_text())
+    assert {name: report[name] for name in ("lines", "kept", "bad", "conflicts")} == {
+        "lines": 5,
+        "kept": 2,
+        "bad": 1,
+        "conflicts": 1,
+    }
+    assert report["conflicting"] == [{"prompt": "What is my daily limit?", "answer_ids": ["limit", "none"]}]
+    second = command("warm", "log.jsonl", "--route", "default", "--dry-run")
+    assert "0 questions would be kept" in second.out
+    assert "2 questions the cache had already; nothing changed" in second.out
+
+
+def test_a_system_prompt_is_part_of_where_answers_go(folder, command):
+    (folder / "system").write_text("Talk like a pirate.\n")
+    (folder / "replay").write_text(written("How do I block my card?", "", "block"))
+    with_prompt = ("--route", "default", "--system-prompt-file", "system")
+    assert command("warm", "log.jsonl", *with_prompt).status == 0
+    assert "served 1 of 1" in command("score", "replay", *with_prompt).err
+    assert "served 0 of 1" in command("score", "replay", "--route", "default").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["nowhere.jsonl", "--route", "default"], 2, "file 'nowhere.jsonl' does not exist"),
+        (["log.jsonl"], 2, "Missing option '--route'"),
+        (["log.jsonl", "--route", "default", "--format", "csv"], 2, "'csv' is not one of 'auto', 'stream'"),
+        (
+            ["log.jsonl", "--route", "default", "--tenant", "x"],
+            2,
+            "no key in auth.keys is of tenant 'x'; known: default",
+        ),
+        (["log.jsonl", "--route", "fqa"], 2, "there is no route 'fqa'; known: default"),
+        (
+            ["cacheguard.yaml", "--route", "default"],
+            1,
+            "nothing in cacheguard.yaml can be used: cacheguard.yaml, line 1",
+        ),
+    ],
+)
+def test_what_is_wrong_is_one_line_with_the_way_out(folder, command, arguments, status, message):
+    ended = command("warm", *arguments)
+    assert ended.status == status
+    assert message in ended.err
+    assert len(ended.err.splitlines()) == 1
+
+
+def test_a_store_that_would_be_lost_is_refused(tmp_path, command):
+    configure(tmp_path, "http://127.0.0.1:9/v1", store={"url": "memory://"})
+    (tmp_path / "log.jsonl").write_text("".join(LOG))
+    ended = command("warm", "log.jsonl", "--route", "default")
+    assert ended.status == 2
+    assert "store.url is 'memory://'" in ended.err
