@@ -50,6 +50,13 @@ class Filling:
                 await self._keep(wanted)
             advance(len(batch))
 
+    async def take_back(self, keys: Iterable[str]) -> None:
+        """Remove questions that an earlier log answered and that turned out to have two answers."""
+        for key in keys:
+            known = await self._store.exact(self._scope.key, key)
+            if known and known.phrasing.origin is Origin.LOG and known.answer.provenance.tier == TIER:
+                await self._store.remove_phrasing(known.phrasing.id)
+
     async def _is_wanted(self, one: Sorted) -> bool:
         known = await self._store.exact(self._scope.key, one.key)
         if known and known.answer.source_id == one.source_id and _stands(known.answer, one):

@@ -94,6 +94,10 @@ class Grouping:
         )
         return [Conflict(text, (source_id, rival)) for text, source_id, rival in rows]
 
+    def conflicting_keys(self) -> Iterator[str]:
+        """The folded texts of all questions with two answers."""
+        return (key for (key,) in self._db.execute("SELECT key FROM questions WHERE rival IS NOT NULL"))
+
     def __iter__(self) -> Iterator[Sorted]:
         """Every question that has one answer; those of one answer follow each other."""
         rows = self._db.execute(

@@ -60,7 +60,10 @@ async def warm(
         report.duplicates, report.conflicts = grouping.duplicates, grouping.conflicts
         report.conflicting = grouping.some_conflicts(SHOWN)
         progress.begin("Looking up" if dry_run else "Keeping", grouping.questions)
-        await Filling(place, store, embedder, report, now).fill(grouping, progress.advance)
+        filling = Filling(place, store, embedder, report, now)
+        await filling.fill(grouping, progress.advance)
+        if not dry_run:
+            await filling.take_back(grouping.conflicting_keys())
     report.seconds = time.perf_counter() - begun
     return report
 

@@ -109,6 +109,16 @@ async def test_a_question_with_two_answers_is_reported_and_not_kept(warmed, stor
     assert await found(store, place, BLOCK[0]) is None
 
 
+async def test_a_question_that_turns_out_to_have_two_answers_is_taken_back(warmed, store, place):
+    await warmed(BLOCK, BLOCK_AGAIN)
+    doubted = (BLOCK[0], "Call us.", "call")
+    await warmed(BLOCK, BLOCK_AGAIN, doubted, dry_run=True)
+    assert await found(store, place, BLOCK[0])
+    await warmed(BLOCK, BLOCK_AGAIN, doubted)
+    assert await found(store, place, BLOCK[0]) is None
+    assert await found(store, place, BLOCK_AGAIN[0])
+
+
 async def test_bad_lines_are_counted_and_stop_nothing(warmed):
     report = await warmed("no json\n", BLOCK, '{"prompt": "lost"}\n', "\n", LIMIT)
     assert (report.lines, report.bad, report.kept) == (4, 2, 2)
