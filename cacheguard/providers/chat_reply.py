@@ -7,11 +7,12 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from cacheguard.providers.base import Body, Chunk, Completion, Finish, Usage
-from cacheguard.providers.chat_shape import read_chunk, read_completion
+from cacheguard.providers.chat_shape import Joining, read_chunk, read_completion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from cacheguard.providers.base import Body, Chunk, Completion, Finish, Usage
 
 
 @dataclass(slots=True)
@@ -38,6 +39,8 @@ class ChatReply:
 
     def __init__(self, completion_id: str, model: str) -> None:
         self._head: Body = {"id": completion_id, "created": int(time.time()), "model": model}
+        # Chunks are read here as they will be later: what can't be read fails while it is still the host's fault.
+        self._joining = Joining()
 
     def whole(self, choices: Iterable[Said], usage: Usage) -> Completion:
         written = [said.choice(index) for index, said in enumerate(choices)]
@@ -45,8 +48,7 @@ class ChatReply:
         return read_completion({**head, "choices": written, "usage": _written(usage)})
 
     def chunk(self, delta: Body, *, index: int = 0, finish: Finish | None = None) -> Chunk:
-        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish and finish.value}
-        return read_chunk({**self._head, "object": "chat.completion.chunk", "choices": [choice]})
+        return self._chunk({"index": index, "delta": delta, "logprobs": None, "finish_reason": finish and finish.value})
 
     def opening(self, *, index: int = 0) -> Chunk:
         return self.chunk({"role": "assistant", "content": ""}, index=index)
@@ -56,7 +58,12 @@ class ChatReply:
         return replace(self.chunk({"refusal": words}), speaks=False)
 
     def usage(self, usage: Usage) -> Chunk:
-        return Chunk({**self._head, "object": "chat.completion.chunk", "choices": [], "usage": _written(usage)})
+        return self._chunk(usage=_written(usage))
+
+    def _chunk(self, *choices: Body, **rest: Body) -> Chunk:
+        chunk = read_chunk({**self._head, "object": "chat.completion.chunk", "choices": list(choices), **rest})
+        self._joining.add(chunk)
+        return chunk
 
 
 def tool_call(call_id: str, name: str, arguments: Body) -> Body:
