@@ -1,0 +1,63 @@
+"""An embedder by itself, in a process that can be pinned to a core: what a semantic hit pays for at least.
+
+Run it with `python -m tests.benchmarks.encoding QUESTIONS.json`. A line `WAY SECONDS` on its input makes it encode
+that way for some seconds, and it answers with the timing as a line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from itertools import cycle, islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from sentence_transformers import SentenceTransformer
+from transformers.utils.logging import disable_progress_bar
+
+from embeddings.export import prepare
+from embeddings.files import BUNDLED, find
+from embeddings.onnx import Encoder
+from tests.benchmarks.load import Timing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Encode = Callable[[list[str]], object]
+
+# So many that the texts of a pass, which the encoder chooses by length, are equally long.
+_BATCH = 256
+
+
+def measure(encode: Encode, texts: Iterator[str], size: int, seconds: float) -> Timing:
+    times = []
+    begun = now = time.perf_counter()
+    while now < begun + seconds:
+        encode(list(islice(texts, size)))
+        times.append(time.perf_counter() - now)
+        now += times[-1]
+    return Timing.of(times, now - begun, each=size)
+
+
+def main() -> None:
+    texts = cycle(json.loads(Path(sys.argv[1]).read_bytes()))
+    torch.set_num_threads(1)
+    disable_progress_bar()
+    original = SentenceTransformer(find(BUNDLED).place, device="cpu")
+    ours = Encoder(prepare(BUNDLED))
+    ways: dict[str, tuple[Encode, int]] = {
+        "single": (ours.encode, 1),
+        "batches": (ours.encode, _BATCH),
+        "sentence-transformers": (lambda texts: original.encode(texts, show_progress_bar=False), 1),
+    }
+    for line in sys.stdin:
+        way, seconds = line.split()
+        encode, size = ways[way]
+        print(json.dumps(asdict(measure(encode, texts, size, float(seconds)))), flush=True)
+
+
+if __name__ == "__main__":
+    main()

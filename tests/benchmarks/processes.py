@@ -1,0 +1,115 @@
+"""What is measured runs in processes of its own, on a core of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from tests.benchmarks.load import Timing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+# Loading a model, or torch, on a busy machine.
+_START_S = 60
+_STOP_S = 10
+
+
+class Cores(NamedTuple):
+    """asking: for the load generator. measured: for whatever is measured."""
+
+    asking: set[int]
+    measured: set[int]
+
+
+def choose_cores() -> Cores:
+    """A core each where this process may use two, else all that there are for both."""
+    if not hasattr(os, "sched_getaffinity"):
+        return Cores(set(), set())
+    usable = sorted(os.sched_getaffinity(0))
+    return Cores({usable[0]}, {usable[-1]})
+
+
+@contextmanager
+def pinned(cores: set[int]) -> Iterator[None]:
+    """Run on these cores, and so does every process that is started meanwhile. Where the system can't: anywhere."""
+    if not cores:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def server(command: list[str], port: int, folder: Path, cores: set[int]) -> Iterator[None]:
+    """A server that is ready, with what it writes in a file. Raises RuntimeError, with its last words."""
+    words = folder / f"{port}.log"
+    with words.open("wb") as log, pinned(cores):
+        child = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env=environment())
+    try:
+        _wait_until_ready(child, port, words)
+        yield
+    finally:
+        child.terminate()
+        child.wait(_STOP_S)
+
+
+@contextmanager
+def encoder(questions: Path, cores: set[int]) -> Iterator[Encoder]:
+    """An embedder in a process of its own."""
+    with pinned(cores):
+        child = subprocess.Popen(
+            [sys.executable, "-m", "tests.benchmarks.encoding", questions],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        )
+    with child:  # closes its input, which ends it
+        yield Encoder(child)
+
+
+class Encoder:
+    """The other end of tests.benchmarks.encoding."""
+
+    def __init__(self, child: subprocess.Popen[str]) -> None:
+        self._child = child
+
+    def encode(self, way: str, seconds: float) -> Timing:
+        print(way, seconds, file=self._child.stdin, flush=True)
+        return Timing(**json.loads(self._child.stdout.readline()))
+
+
+def environment() -> dict[str, str]:
+    """This process's, in which children find the project wherever they run."""
+    return {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def _wait_until_ready(child: subprocess.Popen[bytes], port: int, words: Path) -> None:
+    until = time.monotonic() + _START_S
+    while child.poll() is None and time.monotonic() < until:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise RuntimeError(f"{child.args} is not ready:\n{words.read_text(errors='replace')[-2000:]}")
