@@ -1,7 +1,7 @@
 """Anthropic's messages.
 
-Source: platform.claude.com/docs: Messages, Streaming messages, Errors, Rate limits (spend limits), Structured outputs,
-Handling stop reasons.
+Source: platform.claude.com/docs: Messages, Streaming messages, Versions, Errors, Rate limits (spend limits),
+Structured outputs, Handling stop reasons.
 """
 
 from __future__ import annotations
@@ -23,16 +23,19 @@ if TYPE_CHECKING:
 
     from cacheguard.providers.conversation import Json, Part, ToolChoice
 
-VERSION = "2023-06-01"
-# The format demands a limit where OpenAI's request may leave it out. Every model since 3.5 can write this much; it is
-# some 6,000 words, more than any answer worth keeping.
-DEFAULT_MAX_TOKENS = 8192
+VERSION = "2026-10-21"
+# The format demands a limit where OpenAI's request may leave it out. Every model since Claude 4.5 can write four times
+# as much; it is room for reasoning and some 8,000 words, more than any answer worth keeping.
+DEFAULT_MAX_TOKENS = 16_384
 
 DROPPED: Mapping[str, str] = {
     **conversation.DROPPED,
     "frequency_penalty": "no such control",
     "presence_penalty": "no such control",
     "seed": "no such control",
+    # Models since Claude 4.7 refuse these two in the former version of the format as well.
+    "temperature": "this version refuses the whole request for it",
+    "top_p": "this version refuses the whole request for it",
 }
 
 
@@ -69,7 +72,6 @@ class _Messages:
                 {"role": turn.speaker, "content": [_block(part) for part in turn.parts]} for turn in said.turns
             ],
             "stream": stream,
-            **conversation.renamed(call.body, {"top_p": "top_p", "top_k": "top_k"}),
             **_tools(call.body),
         }
         if system := _system(said.system, wish):
@@ -78,8 +80,6 @@ class _Messages:
             body["output_config"] = {"format": {"type": "json_schema", "schema": wish.schema}}
         if stops := conversation.read_stops(call.body):
             body["stop_sequences"] = stops
-        if (temperature := call.body.get("temperature")) is not None:
-            body["temperature"] = min(temperature, 1)  # OpenAI's scale ends at 2, this one at 1
         return body
 
     def read(self, body: Body) -> Completion:

@@ -35,7 +35,7 @@ class Hosted:
 # Each one's small model as of November 2026, without a price: those change, and a wrong one would be counted as true.
 HOSTED = {
     "openai": Hosted("OPENAI_API_KEY", "https://api.openai.com/v1", "gpt-6-luna"),
-    "anthropic": Hosted("ANTHROPIC_API_KEY", BASE_URLS["anthropic"], "claude-haiku-4-5"),
+    "anthropic": Hosted("ANTHROPIC_API_KEY", BASE_URLS["anthropic"], "claude-haiku-5-5"),
     "gemini": Hosted("GEMINI_API_KEY", BASE_URLS["gemini"], "gemini-3.8-flash"),
 }
 

@@ -41,7 +41,7 @@ TYPE = "type.googleapis.com/google.rpc."
 
 
 class GeminiContent:
-    path = "/v1beta/models/{model}:{method}"
+    path = "/{version}/models/{model}:{method}"
     hints_in_headers = False
 
     def question(self, path: Mapping[str, str], body: Mapping[str, Any]) -> Question:

@@ -113,6 +113,13 @@ def test_a_stream_of_content_is_whole_shapes_of_which_the_last_one_says_why_it_e
     assert [candidate.get("finishReason") for candidate in candidates] == [None] * 5 + ["STOP"]
 
 
+def test_content_is_generated_in_every_version(http, play):
+    asked = {"contents": [{"parts": [{"text": PROMPT}]}]}
+    for version in ("v1", "v1beta"):
+        body = http.post(f"/{version}/models/gemini-large:generateContent", json=asked).json()
+        assert body["candidates"][0]["content"]["parts"] == [{"text": KNOWN}]
+
+
 @pytest.mark.parametrize(
     ("said", "anthropics", "geminis"),
     [
