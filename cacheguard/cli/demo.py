@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,9 +19,7 @@ import typer
 from cacheguard.cli import CommandFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    import httpx
+    from collections.abc import Callable, Iterator, Sequence
 
     from cacheguard.cli.replay import Played
 
@@ -32,6 +31,8 @@ SCRIPT = {"rules": [{"then": {"latency_ms": {"median": 600, "p99": 2000}}}]}
 PRICE = {"input_usd_per_mtok": 1.25, "output_usd_per_mtok": 10}
 AT_ONCE = 16
 START_S = 120.0
+POLL_S = 0.05
+ANSWER_S = 90.0
 STOP_S = 10.0
 SHOWN_WRONG = 3
 
@@ -48,20 +49,22 @@ def demo(
 
     Example: [bold]cacheguard demo --once[/bold]
     """
-    from cacheguard.cli.listening import leave_on_signals
-
-    leave_on_signals()
+    # SIGTERM is to clean up as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with tempfile.TemporaryDirectory(prefix="cacheguard-demo-") as folder, ExitStack() as running:
         stage = Stage(Path(folder), service=_port(port), provider=_free_port(0))
         stage.set_up()
-        running.enter_context(stage.child("simulate", *stage.provider_arguments))
+        provider = running.enter_context(stage.child("simulate", *stage.provider_arguments))
         _warm(stage)
         service = running.enter_context(stage.child("serve", "--config", str(stage.config), "--log-level", "warning"))
-        asyncio.run(_show(stage, service))
+        wait_until_ready(f"{stage.provider_url}/v1/models", provider, lambda: stage.last_words("simulate"))
+        wait_until_ready(f"{stage.service_url}/readyz", service, lambda: stage.last_words("serve"))
+        asyncio.run(_show(stage))
         if not once:
             print(stage.invitation, flush=True)
-            service.wait()
-            raise CommandFailed(f"the service ended: {stage.last_words('serve')}")
+            with suppress(KeyboardInterrupt):
+                service.wait()
+                raise CommandFailed(f"the service ended: {stage.last_words('serve')}")
 
 
 class Stage:
@@ -156,7 +159,21 @@ def _warm(stage: Stage) -> None:
         raise CommandFailed("the cache could not be warmed; the line above says why")
 
 
-async def _show(stage: Stage, service: subprocess.Popen[bytes]) -> None:
+def wait_until_ready(url: str, process: subprocess.Popen[bytes], last_words: Callable[[], str]) -> None:
+    """Ask until the answer is a success. Raises CommandFailed when the process ends first, or takes too long."""
+    import httpx
+
+    give_up_at = time.monotonic() + START_S
+    with httpx.Client() as client:
+        while process.poll() is None and time.monotonic() < give_up_at:
+            with suppress(httpx.TransportError):
+                if client.get(url).is_success:
+                    return
+            time.sleep(POLL_S)
+    raise CommandFailed(f"nothing answers at {url}: {last_words()}")
+
+
+async def _show(stage: Stage) -> None:
     """Replay the questions and print what came of it."""
     import httpx
     from rich.console import Console
@@ -164,9 +181,8 @@ async def _show(stage: Stage, service: subprocess.Popen[bytes]) -> None:
     from cacheguard.cli import replay
     from cacheguard.cli.progress import bars
 
-    async with httpx.AsyncClient(base_url=stage.service_url, timeout=60) as client:
-        await _until_ready(client, stage, service)
-        asked = replay.questions(stage.replayed)
+    asked = replay.questions(stage.replayed)
+    async with httpx.AsyncClient(base_url=stage.service_url, timeout=ANSWER_S) as client:
         with bars() as progress:
             progress.begin("Asking", len(asked))
             played = await replay.replay(client, ROUTE, asked, AT_ONCE, lambda: progress.advance(1))
@@ -174,20 +190,6 @@ async def _show(stage: Stage, service: subprocess.Popen[bytes]) -> None:
     Console(highlight=False).print(replay.table(played))
     for line in summary(played, calls):
         print(line)
-
-
-async def _until_ready(client: httpx.AsyncClient, stage: Stage, service: subprocess.Popen[bytes]) -> None:
-    import httpx
-
-    give_up_at = time.monotonic() + START_S
-    while time.monotonic() < give_up_at:
-        if service.poll() is not None:
-            raise CommandFailed(f"the service did not start: {stage.last_words('serve')}")
-        with suppress(httpx.TransportError):
-            if (await client.get("/readyz")).is_success:
-                return
-        await asyncio.sleep(0.05)
-    raise CommandFailed(f"the service was not ready after {START_S:g} s: {stage.last_words('serve')}")
 
 
 def summary(played: Sequence[Played], calls: int) -> Iterator[str]:

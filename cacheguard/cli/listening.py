@@ -98,7 +98,9 @@ def config_of(app: ASGIApp | Callable[[], ASGIApp], *, grace_s: float, workers: 
 
 def run(server: Server, listener: socket.socket) -> NoReturn:
     """Serve until a signal (exit 0), or until the server is told to give up: its error is raised."""
-    leave_on_signals()
+    # uvicorn, when it has finished, raises the signal that ended it once more, for whoever was there before.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
     server.run([listener])
     if server.failure is not None:
         raise server.failure
@@ -111,12 +113,6 @@ def run_workers(config: uvicorn.Config, listener: socket.socket) -> None:
     supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
         raise CommandFailed("a worker could not start, so all were stopped; the log above says why")
-
-
-def leave_on_signals() -> None:
-    """Leave with 0 on Ctrl-C and SIGTERM. uvicorn, when it has finished, raises once more the signal that ended it."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _leave)
 
 
 def _leave(_: int, __: FrameType | None) -> NoReturn:

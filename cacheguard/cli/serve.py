@@ -35,14 +35,13 @@ def serve(
     Example: [bold]cacheguard serve --port 8080[/bold]
     """
     from cacheguard.cli.introduction import introduce, look_ahead
-    from cacheguard.cli.listening import bind, leave_on_signals, listen, url_of
+    from cacheguard.cli.listening import bind, listen, url_of
     from cacheguard.telemetry import logs
 
     level = level or log_level("info")
     logs.configure(level, sys.stderr)
     loaded = load_settings(config, host=host, port=port, workers=workers)
     settings = loaded.settings
-    leave_on_signals()
     with bind(settings.server.host, settings.server.port) as listener:
         found = asyncio.run(look_ahead(settings))
         listen(listener)
