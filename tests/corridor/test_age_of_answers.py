@@ -20,7 +20,7 @@ routes:
   off: {tiers: [strong], cache: {mode: "off"}}
 """
 )
-DOWN = {"status": 401}  # a failure that is not tried again
+DOWN = {"text": ""}  # a failure that is not tried again
 
 
 def on_route(service, route):

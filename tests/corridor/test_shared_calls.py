@@ -78,8 +78,9 @@ async def test_who_leaves_takes_nothing_from_the_others(service, asker, provider
     assert provider.calls["total"] == 1
 
 
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("pause", ["latency_ms", "between_tokens_ms"])
+@pytest.mark.parametrize(
+    ("pause", "stream"), [("latency_ms", False), ("latency_ms", True), ("between_tokens_ms", False)]
+)
 async def test_when_all_have_left_the_provider_is_hung_up_on_and_nothing_stored(
     service, asker, provider, stream, pause
 ):
