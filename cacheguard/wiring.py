@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
 from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 from typing import TYPE_CHECKING, assert_never
@@ -13,7 +14,9 @@ from prometheus_client import CollectorRegistry
 from cacheguard.answer import Corridor
 from cacheguard.border import Border
 from cacheguard.cache import Cache
+from cacheguard.cascade.breaker import Terms as BreakerTerms
 from cacheguard.cascade.cascade import Cascade
+from cacheguard.cascade.health import Block, Health
 from cacheguard.cascade.tier import Price, Tier
 from cacheguard.errors import Overloaded
 from cacheguard.feedback import Feedback
@@ -65,7 +68,8 @@ class Service:
         providers = {name: make_provider(provider) for name, provider in settings.providers.items()}
         for provider in providers.values():
             self._open.push_async_callback(provider.aclose)
-        tiers = {name: make_tier(name, tier, providers) for name, tier in settings.tiers.items()}
+        self.tiers = tiers = make_tiers(settings, providers)
+        self.telemetry.watch(tiers.values(), time.monotonic)
         self.routes = Routes([make_route(name, route, tiers) for name, route in settings.routes.items()])
         self._border = Border(self.telemetry)
         self._start_ended = asyncio.Event()
@@ -178,22 +182,31 @@ def make_provider(provider: configured.Provider) -> Provider:
             assert_never(provider.kind)
 
 
-def make_tier(name: str, tier: configured.Tier, providers: dict[str, Provider]) -> Tier:
-    match tier:
-        case TemplateTier():
-            template = TemplateProvider(tier.template)
-            return Tier(name, template, model=name, timeout_s=1, first_token_timeout_s=1, is_template=True)
-        case ModelTier():
-            return Tier(
-                name,
-                providers[tier.provider],
-                tier.model,
-                timeout_s=tier.timeout_s,
-                first_token_timeout_s=tier.first_token_timeout_s or tier.timeout_s,
-                price=Price(tier.price.input_usd_per_mtok, tier.price.output_usd_per_mtok),
-            )
-        case _:
-            assert_never(tier)
+def make_tiers(settings: configured.Settings, providers: dict[str, Provider]) -> dict[str, Tier]:
+    """By name. Tiers that ask the same model share its health, and all of a provider share its account."""
+    accounts: defaultdict[str, Block] = defaultdict(Block)
+    healths: dict[tuple[str, str], Health] = {}
+    tiers = {}
+    for name, tier in settings.tiers.items():
+        match tier:
+            case TemplateTier():
+                template = TemplateProvider(tier.template)
+                tiers[name] = Tier(name, template, name, timeout_s=1, first_token_timeout_s=1, is_template=True)
+            case ModelTier():
+                terms = BreakerTerms(minimum_calls=settings.providers[tier.provider].breaker.minimum_calls)
+                health = Health(Random(), terms, accounts[tier.provider])
+                tiers[name] = Tier(
+                    name,
+                    providers[tier.provider],
+                    tier.model,
+                    timeout_s=tier.timeout_s,
+                    first_token_timeout_s=tier.first_token_timeout_s or tier.timeout_s,
+                    price=Price(tier.price.input_usd_per_mtok, tier.price.output_usd_per_mtok),
+                    health=healths.setdefault((tier.provider, tier.model), health),
+                )
+            case _:
+                assert_never(tier)
+    return tiers
 
 
 def make_route(name: str, route: configured.Route, tiers: dict[str, Tier]) -> Route:

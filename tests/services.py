@@ -6,23 +6,26 @@ import asyncio
 import threading
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from itertools import count
+from random import Random
 
 import httpx
 import openai
 from servers import serve
 from upstreams import Simulated
 
+from cacheguard.cascade.health import Health
 from cacheguard.http.app import make_app
 from cacheguard.settings import load
 from cacheguard.simulate import Answers, simulated_provider
 from cacheguard.wiring import Service
 
-# FOLDER and PROVIDER are filled in. Every test file may add sections of its own.
+# FOLDER and PROVIDER are filled in. Every test file may add sections of its own. Tests that share a service break its
+# provider on purpose: its models are never taken for ill.
 PLACES = """
 store: {url: "sqlite:///${FOLDER}/cache.db"}
 index: {folder: "${FOLDER}/index"}
 providers:
-  host: {kind: openai, base_url: "${PROVIDER}", api_key: host-key-7f3a}
+  host: {kind: openai, base_url: "${PROVIDER}", api_key: host-key-7f3a, breaker: {minimum_calls: 1000000}}
 """
 ONE_TIER = """
 tiers:
@@ -90,13 +93,26 @@ class Running:
         self._askers = ExitStack()
 
     def asker(self, **rest):
-        """Whoever asks in a partition that nobody else asks in. rest: as for Asker."""
+        """Whoever asks in a partition that nobody else asks in, of tiers that are well. rest: as for Asker."""
+        self.recover()
         asker = Asker(self.url, **rest)
         self._askers.callback(asker.close)
         return asker
 
+    def recover(self):
+        """What was done to the tiers is forgotten: none is left alone to recover."""
+        for route in self.service.routes:
+            for tier in route.tiers:
+                object.__setattr__(tier, "health", Health(Random()))
+
     def close(self):
         self._askers.close()
+
+    def behaves(self):
+        """The provider answers from now on, and nobody holds against it what it did before."""
+        self.provider.play()
+        for tier in self.service.tiers.values():
+            tier.health.forget()
 
     def metric(self, name, **labels):
         """What a counter stands at."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import contextmanager
+from random import Random
 
 import httpx
 from servers import serve
@@ -12,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
+from cacheguard.cascade.health import Health
 from cacheguard.simulate import Answers, simulated_provider
 
 # Longer than any test: a pause that only the client's leaving ends.
@@ -108,3 +110,8 @@ async def gathered(chunks):
 def text_of(chunks):
     """What chunks say, all in all."""
     return "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk.body["choices"])
+
+
+def granted():
+    """Leave for one call, of a tier that is well."""
+    return Health(Random()).admit("", now=0.0)

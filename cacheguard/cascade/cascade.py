@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cacheguard.cascade.deadline import Deadline
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from random import Random
 
+    from cacheguard.cascade.health import Leave
     from cacheguard.cascade.tier import Tier
     from cacheguard.validation.base import Validator
 
@@ -77,6 +80,8 @@ class _Run:
         self._random = random
         self._now = asyncio.get_running_loop().time
         self._deadline = Deadline(self._now() + deadline_s)
+        self._schema = schema_key(body)
+        self._left_alone: list[Tier] = []
         self._attempts: list[Attempt] = []
         self._failures: list[AttemptFailed] = []
         self._second_best: tuple[Completion, Tier] | None = None
@@ -105,9 +110,13 @@ class _Run:
             )
             if seconds <= 0 or len(self._attempts) >= MAX_ATTEMPTS:
                 return None
+            leave = tier.health.admit(self._schema, self._now())
+            if leave is None:
+                self._left_alone.append(tier)
+                return None
             started = self._now()
             try:
-                given = await self._attempt(tier, seconds)
+                given = await self._attempt(tier, leave, seconds)
             except AttemptFailed as failure:
                 self._note_failure(tier, failure, self._now() - started)
                 wait_s = self._wait_s(failure, later)
@@ -118,20 +127,31 @@ class _Run:
                 return self._answered(tier, given, self._now() - started)
         return None
 
-    async def _attempt(self, tier: Tier, seconds: float) -> Given:
+    async def _attempt(self, tier: Tier, leave: Leave, seconds: float) -> Given:
+        """One call. What it says of the tier's health is told: at its end, for a stream by the stream itself."""
+        try:
+            given = await self._call(tier, leave, seconds)
+            if not isinstance(given, OpenStream):
+                validate(given, self._body, self._validators)
+                leave.ended(None, self._now())
+        except AttemptFailed as failure:
+            leave.ended(failure, self._now())
+            raise
+        except BaseException:
+            leave.abandoned()
+            raise
+        return given
+
+    async def _call(self, tier: Tier, leave: Leave, seconds: float) -> Given:
         call = Call(tier.model, self._body)
         if self._stream:
-            given = await open_stream(tier.provider, call, first_token_s=tier.first_token_timeout_s, total_s=seconds)
-            if isinstance(given, OpenStream):
-                return given
-        else:
-            try:
-                async with asyncio.timeout(seconds):
-                    given = await tier.provider.complete(call)
-            except TimeoutError as exc:
-                raise AttemptFailed(FailureClass.SLOW, "the answer took too long") from exc
-        validate(given, self._body, self._validators)
-        return given
+            first_token_s = tier.first_token_timeout_s
+            return await open_stream(tier.provider, call, leave, first_token_s=first_token_s, total_s=seconds)
+        try:
+            async with asyncio.timeout(seconds):
+                return await tier.provider.complete(call)
+        except TimeoutError as exc:
+            raise AttemptFailed(FailureClass.SLOW, "the answer took too long") from exc
 
     def _answered(self, tier: Tier, given: Given, seconds: float) -> Outcome:
         if isinstance(given, OpenStream):
@@ -166,8 +186,21 @@ class _Run:
         return not self._failures or self._failures[-1].policy.next_tier or self._failures[-1].unknown_model
 
     def _failed(self) -> Failed:
-        hints = [failure.retry_after_s for failure in self._failures if failure.retry_after_s is not None]
-        last = (
-            self._failures[-1] if self._failures else AttemptFailed(FailureClass.SLOW, "no time was left for any tier")
+        now = self._now()
+        waits = [failure.retry_after_s for failure in self._failures if failure.retry_after_s is not None]
+        waits += [tier.health.retry_at(self._schema) - now for tier in self._left_alone]
+        no_time = AttemptFailed(FailureClass.SLOW, "no time was left for any tier")
+        return Failed(
+            tuple(self._attempts),
+            self._failures[-1] if self._failures else no_time,
+            retry_after_s=max(0.0, min(waits, default=RETRY_AFTER_S)),
+            left_alone=tuple(tier.name for tier in self._left_alone),
         )
-        return Failed(tuple(self._attempts), last, min(hints, default=RETRY_AFTER_S))
+
+
+def schema_key(body: Mapping[str, Any]) -> str:
+    """Which form the answer shall have, "" where any will do: a tier may be well but for one schema."""
+    wanted = body.get("response_format")
+    if not isinstance(wanted, dict) or wanted.get("type") in {None, "text"}:
+        return ""
+    return sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]

@@ -48,11 +48,15 @@ class Streaming:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """No tier gave an answer. last: what ended it. retry_after_s: when a tier may be back."""
+    """No tier gave an answer. last: what ended it. retry_after_s: when a tier may be back.
+
+    left_alone: tiers that were not asked, since their breaker is open or they asked to be left alone.
+    """
 
     attempts: tuple[Attempt, ...]
     last: AttemptFailed
     retry_after_s: float
+    left_alone: tuple[str, ...] = ()
 
     def error(self) -> CacheGuardError:
         """What the client is told: its own fault in the provider's words, anything else by tiers and classes alone."""
@@ -63,8 +67,9 @@ class Failed:
                 return RequestError(str(self.last), param="messages", code="content_filter")
             case FailureClass.BAD_REQUEST if not self.last.unknown_model:
                 return RequestError(str(self.last))
-        tried = ", ".join(f"{attempt.tier}: {attempt.failure}" for attempt in self.attempts) or "none had time"
-        return TiersFailed(f"no tier could answer ({tried})", self.retry_after_s)
+        tried = [f"{attempt.tier}: {attempt.failure}" for attempt in self.attempts]
+        tried += [f"{tier}: left alone to recover" for tier in self.left_alone]
+        return TiersFailed(f"no tier could answer ({', '.join(tried) or 'none had time'})", self.retry_after_s)
 
 
 Outcome: TypeAlias = Answered | Streaming | Failed

@@ -7,7 +7,7 @@ the client. After that nothing is switched: a failure breaks the stream.
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from cacheguard.failures import AttemptFailed, FailureClass
@@ -16,6 +16,7 @@ from cacheguard.providers.chat_shape import Joining
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
+    from cacheguard.cascade.health import Leave
     from cacheguard.providers.base import Call, Chunk, Completion, Provider
 
 # A stream that opens with more than this without a word says nothing worth waiting for.
@@ -25,20 +26,29 @@ HELD_LIMIT = 64
 class OpenStream:
     """A stream that has begun to speak. chunks() gives what was held back, then the rest, once."""
 
-    def __init__(self, held: list[Chunk], rest: AsyncGenerator[Chunk, None], joined: Joining, ends_at: float) -> None:
+    def __init__(
+        self, held: list[Chunk], rest: AsyncGenerator[Chunk, None], joined: Joining, ends_at: float, leave: Leave
+    ) -> None:
         self._held = held
         self._rest = rest
         self._joined = joined
         self._ends_at = ends_at
+        self._leave = leave
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:
         """Raises AttemptFailed where the stream breaks: what was given is then no whole answer."""
-        async with aclosing(self._rest):
+        try:
             for held in self._held:
                 yield held
             while chunk := await self._next():
                 self._joined.add(chunk)
                 yield chunk
+            self._leave.ended(None, _now())
+        except AttemptFailed as failure:
+            self._leave.ended(failure, _now())
+            raise
+        finally:
+            await self.aclose()
 
     async def _next(self) -> Chunk | None:
         """The next chunk, None at the end. The clock runs here alone: around a yield it would cancel whoever reads."""
@@ -50,18 +60,19 @@ class OpenStream:
         return self._joined.completion()
 
     async def aclose(self) -> None:
-        """Let go of the provider without reading on."""
+        """Let go of the provider, at the end or before it."""
+        self._leave.abandoned()
         await self._rest.aclose()
 
 
 async def open_stream(
-    provider: Provider, call: Call, *, first_token_s: float, total_s: float
+    provider: Provider, call: Call, leave: Leave, *, first_token_s: float, total_s: float
 ) -> OpenStream | Completion:
     """Open a stream and wait for its first word; a stream that ends without one comes back as the completion it is.
 
-    Raises AttemptFailed for anything that goes wrong before that.
+    leave: the stream, once open, tells how it ended. Raises AttemptFailed for anything that goes wrong before that.
     """
-    now = asyncio.get_running_loop().time()
+    now = _now()
     joined = Joining()
     held: list[Chunk] = []
     rest = provider.stream(call)
@@ -71,13 +82,17 @@ async def open_stream(
                 joined.add(chunk)
                 held.append(chunk)
                 if chunk.speaks:
-                    return OpenStream(held, rest, joined, now + total_s)
+                    return OpenStream(held, rest, joined, now + total_s, leave)
                 if len(held) > HELD_LIMIT:
                     raise AttemptFailed(FailureClass.EMPTY, f"{HELD_LIMIT} chunks without a word")
     except BaseException:
         await rest.aclose()
         raise
     return joined.completion()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 @asynccontextmanager

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from random import Random
 from typing import TYPE_CHECKING
+
+from cacheguard.cascade.health import Health
 
 if TYPE_CHECKING:
     from cacheguard.providers.base import Provider, Usage
@@ -22,7 +25,10 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """is_template: a fixed text, the last resort; its answers are never kept."""
+    """is_template: a fixed text, the last resort; its answers are never kept.
+
+    health: shared by all tiers that ask the same model of the same provider.
+    """
 
     name: str
     provider: Provider
@@ -31,3 +37,4 @@ class Tier:
     first_token_timeout_s: float
     price: Price = Price()
     is_template: bool = False
+    health: Health = field(default_factory=lambda: Health(Random()))

@@ -17,6 +17,7 @@ from pydantic import (
 from pydantic_core import PydanticKnownError
 
 from cacheguard.settings.values import (
+    Count,
     Decision,
     HeaderName,
     HttpUrl,
@@ -33,6 +34,11 @@ from cacheguard.settings.values import (
 BASE_URLS = {"anthropic": "https://api.anthropic.com", "gemini": "https://generativelanguage.googleapis.com"}
 
 
+class Breaker(Section):
+    minimum_calls: Count = 5
+    """Calls within a minute before their failures can tell that a model is down; it is then left alone to recover."""
+
+
 class Provider(Section):
     kind: Literal["openai", "anthropic", "gemini"]
     """Wire format that it speaks: openai (chat completions), anthropic (messages), gemini (generateContent)."""
@@ -47,6 +53,8 @@ class Provider(Section):
     """For openai servers that never send a finish_reason: take its absence for a complete answer."""
     connect_timeout_s: Positive = 5
     """Longest wait for a connection, in seconds."""
+    breaker: Breaker = Breaker()
+    """When its models are left alone, each by its own calls."""
 
     @field_validator("base_url", mode="before")
     @classmethod

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from cacheguard.cascade.breaker import State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from cacheguard.cascade.outcome import Attempt
+    from cacheguard.cascade.tier import Tier
     from cacheguard.reply import Reply
     from cacheguard.telemetry.trace import Trace
 
@@ -40,6 +44,9 @@ class Telemetry:
             "cacheguard_attempt_seconds", "Calls to tiers", ["tier"], buckets=_SECONDS, registry=registry
         )
         self._cost = Counter("cacheguard_cost_usd", "Paid to tiers", ["route", "tier"], registry=registry)
+        self._left_alone = Gauge(
+            "cacheguard_tier_left_alone", "1 while a tier is not asked, to recover", ["tier"], registry=registry
+        )
         self._errors = Counter("cacheguard_errors", "Requests that got an error", ["code"], registry=registry)
         self._broken = Counter(
             "cacheguard_cache_broken",
@@ -47,6 +54,13 @@ class Telemetry:
             ["step"],
             registry=registry,
         )
+
+    def watch(self, tiers: Iterable[Tier], clock: Callable[[], float]) -> None:
+        """Show each tier's health whenever the metrics are read. clock: the cascade's, in seconds."""
+        for tier in tiers:
+            if not tier.is_template:
+                left_alone = partial(_is_left_alone, tier, clock)
+                self._left_alone.labels(tier.name).set_function(left_alone)
 
     def answered(self, reply: Reply, trace: Trace) -> None:
         """An answer was given whole."""
@@ -83,6 +97,11 @@ class Telemetry:
         place = traceback.extract_tb(error.__traceback__)[-1]
         at = f"{Path(place.filename).name}:{place.lineno}"
         self._log.error("cache broken", step=step, error=type(error).__name__, at=at)
+
+
+def _is_left_alone(tier: Tier, clock: Callable[[], float]) -> bool:
+    state, _ = tier.health.state(clock())
+    return state is State.OPEN
 
 
 def _outcome(reply: Reply) -> str:

@@ -17,7 +17,7 @@ def service(request, tmp_path_factory):
 @pytest.fixture
 def asker(service):
     """Somebody whose questions nobody asked before, and a provider that behaves."""
-    service.provider.play()
+    service.behaves()
     return service.asker()
 
 

@@ -455,3 +455,50 @@ async def test_a_prompt_that_a_content_filter_turned_down_is_told_in_the_provide
     script(first={"status": 400, "code": "content_filter", "message": "The prompt was filtered."})
     error = (await ask([*tiers("first", "second"), template()])).error()
     assert (error.status, error.code, str(error)) == (400, "content_filter", "The prompt was filtered.")
+
+
+@either_way
+async def test_a_single_tier_that_is_down_is_left_alone_and_probed(simulator, script, tiers, streamed):
+    """Other gateways never cool the last deployment down, and hammer it instead."""
+    [only] = tiers("only")
+    script(only={"status": 500})
+    for _ in range(10):
+        await ask([only], streamed=streamed)
+    assert simulator.calls["total"] < 10
+    failed = await ask([only], streamed=streamed)
+    assert failed.left_alone == ("only",)
+    assert failed.attempts == ()
+    assert 0 < failed.retry_after_s <= 6
+    assert "only: left alone to recover" in str(failed.error())
+
+
+@either_way
+async def test_a_tier_that_is_left_alone_costs_the_next_no_time(simulator, script, tiers, streamed):
+    sick, well = tiers("sick", "well")
+    script(sick={"status": 500})
+    for _ in range(5):
+        await ask([sick, well], streamed=streamed)
+    outcome = await ask([sick, well], streamed=streamed)
+    assert [attempt.tier for attempt in outcome.attempts] == ["well"]
+
+
+async def test_a_stream_that_breaks_off_after_its_beginning_is_no_success(script, tiers):
+    """Elsewhere a 200 that began to speak counts as one."""
+    [only] = tiers("only")
+    script(only={"cut_after_tokens": 3})
+    for _ in range(5):
+        outcome = await ask([only], streamed=True)
+        with pytest.raises(AttemptFailed):
+            await gathered(outcome.stream.chunks())
+    assert isinstance(await ask([only], streamed=True), Failed)
+
+
+async def test_a_rate_limited_tier_is_left_alone_as_long_as_it_asked(simulator, script, tiers):
+    first, second = tiers("first", "second")
+    script(first={"status": 429, "retry_after_s": 107})
+    await ask([first, second])
+    before = simulator.calls["total"]
+    outcome = await ask([first, second])
+    assert [attempt.tier for attempt in outcome.attempts] == ["second"]
+    assert simulator.calls["total"] == before + 1
+    assert first.health.retry_at("") - asyncio.get_running_loop().time() > 100

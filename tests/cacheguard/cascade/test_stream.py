@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import pytest
 import pytest_asyncio
-from upstreams import ONE_HOUR_MS, asked, delta, gathered, simulated, text_of, verbatim
+from upstreams import ONE_HOUR_MS, asked, delta, gathered, granted, simulated, text_of, verbatim
 
 from cacheguard.cascade.stream import HELD_LIMIT, OpenStream, open_stream
 from cacheguard.failures import AttemptFailed, FailureClass
@@ -51,7 +51,7 @@ async def verbatim_provider(plain_host):
 
 
 async def opened(provider, *, first_token_s=PATIENT_S, total_s=PATIENT_S):
-    return await open_stream(provider, CALL, first_token_s=first_token_s, total_s=total_s)
+    return await open_stream(provider, CALL, granted(), first_token_s=first_token_s, total_s=total_s)
 
 
 async def read_until_it_breaks(stream):

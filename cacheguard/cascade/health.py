@@ -1,0 +1,144 @@
+"""How well a tier is: breakers for its calls and, by response schema, for its answers, and blocks that it asked for.
+
+Time is an argument.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from cacheguard.cascade.breaker import VOTES, Breaker, Permit, State, Terms, Vote
+from cacheguard.failures import FailureClass
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from cacheguard.failures import AttemptFailed
+
+# A bill or a key mends itself no sooner; the tier is tried at this pace in case somebody has seen to it.
+ACCOUNT_S = 300.0
+SCHEMAS = 100
+TERMS = Terms()
+
+
+class Block:
+    """Ask nothing before a time, whatever other calls say."""
+
+    def __init__(self) -> None:
+        self.until = 0.0
+        self.reason = ""
+
+    def extend(self, until: float, reason: str) -> None:
+        """A later block never shortens an earlier one."""
+        if until > self.until:
+            self.until, self.reason = until, reason
+
+
+class Health:
+    """One model of one provider, over all routes. account: shared by the models that are asked with the same key."""
+
+    def __init__(self, random: Random, terms: Terms = TERMS, account: Block | None = None) -> None:
+        self._random = random
+        self._terms = terms
+        self._account = account or Block()
+        self._limit = Block()
+        self._calls = Breaker(terms, random)
+        self._answers: OrderedDict[str, Breaker] = OrderedDict()
+
+    def admit(self, schema: str, now: float) -> Leave | None:
+        """Leave for a call whose answer shall have this response schema ("": any), or None: leave the tier alone."""
+        if now < max(self._limit.until, self._account.until):
+            return None
+        permits: list[tuple[Breaker, Permit]] = []
+        for breaker in (self._calls, self._answering(schema)):
+            permit = breaker.admit(now)
+            if permit is None:
+                for taken, seat in permits:
+                    taken.give_back(seat)
+                return None
+            permits.append((breaker, permit))
+        return Leave(self, *permits)
+
+    def heard(self, failure: AttemptFailed, now: float) -> None:
+        """What a failure says beside its vote: how long to stay away."""
+        if failure.failure is FailureClass.RATE_LIMIT and failure.retry_after_s is not None:
+            self._limit.extend(now + failure.retry_after_s, failure.failure)
+        elif failure.failure in {FailureClass.QUOTA, FailureClass.AUTH}:
+            self._account.extend(now + ACCOUNT_S, failure.failure)
+
+    def forget(self) -> None:
+        """Ask again as if nothing had been: somebody has seen to it."""
+        self._limit.until = self._account.until = 0.0
+        self._calls = Breaker(self._terms, self._random)
+        self._answers.clear()
+
+    def retry_at(self, schema: str) -> float:
+        """When a call may be admitted again; in the past where one may be now."""
+        return max(self._limit.until, self._account.until, self._calls.retry_at(), self._answering(schema).retry_at())
+
+    def state(self, now: float) -> tuple[State, str]:
+        """Of the tier as a whole, and why."""
+        for block in (self._account, self._limit):
+            if now < block.until:
+                return State.OPEN, block.reason
+        return self._calls.state(now), self._calls.reason
+
+    def _answering(self, schema: str) -> Breaker:
+        """The breaker of a schema. Clients choose schemas, so only those used last are remembered."""
+        breaker = self._answers.setdefault(schema, Breaker(self._terms, self._random))
+        self._answers.move_to_end(schema)
+        if len(self._answers) > SCHEMAS:
+            self._answers.popitem(last=False)
+        return breaker
+
+
+class Leave:
+    """Leave to make one call. Whoever has it says how the call ended; what is said first counts."""
+
+    def __init__(self, health: Health, call: tuple[Breaker, Permit], answer: tuple[Breaker, Permit]) -> None:
+        self._health = health
+        self._call = call
+        self._answer = answer
+        self._is_over = False
+
+    def ended(self, failure: AttemptFailed | None, now: float) -> None:
+        """failure: None where the call gave an answer."""
+        if self._is_over:
+            return
+        self._is_over = True
+        match _vote(failure):
+            case None:
+                _give_back(self._call, self._answer)
+            case Vote.TRANSPORT | Vote.SLOW as vote:
+                _record(self._call, vote, now)
+                _give_back(self._answer)
+            case Vote.WELL | Vote.CONTENT as vote:
+                _record(self._call, Vote.WELL, now)
+                _record(self._answer, vote, now)
+        if failure is not None:
+            self._health.heard(failure, now)
+
+    def abandoned(self) -> None:
+        """Nobody waited for the end, or it says nothing."""
+        if not self._is_over:
+            self._is_over = True
+            _give_back(self._call, self._answer)
+
+
+def _record(seat: tuple[Breaker, Permit], vote: Vote, now: float) -> None:
+    breaker, permit = seat
+    breaker.record(permit, vote, now)
+
+
+def _give_back(*seats: tuple[Breaker, Permit]) -> None:
+    for breaker, permit in seats:
+        breaker.give_back(permit)
+
+
+def _vote(failure: AttemptFailed | None) -> Vote | None:
+    if failure is None:
+        return Vote.WELL
+    if failure.failure is FailureClass.TRUNCATED and failure.completion is not None:
+        return Vote.WELL  # cut at the model's length limit, with the format's own end: the host did its work
+    return VOTES.get(failure.failure)

@@ -1,0 +1,132 @@
+"""How well a tier is, by what its calls came to. Time is an argument, so nothing here waits."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cacheguard.cascade.breaker import State
+from cacheguard.cascade.health import ACCOUNT_S, SCHEMAS, Block, Health
+from cacheguard.failures import AttemptFailed, FailureClass
+from cacheguard.providers.chat_shape import write_completion
+
+NOW = 100.0
+CUT = write_completion("half an", "model", NOW)
+
+
+def health(account=None):
+    return Health(Random(1), account=account or Block())
+
+
+def calls(health, failure, times=5, schema="", now=NOW):
+    for _ in range(times):
+        leave = health.admit(schema, now)
+        if leave is not None:
+            leave.ended(failure, now)
+
+
+def failed(failure, **said):
+    return AttemptFailed(failure, "", **said)
+
+
+@pytest.mark.parametrize(
+    ("failure", "is_left_alone"),
+    [
+        (failed(FailureClass.TRANSPORT), True),
+        (failed(FailureClass.SLOW), True),
+        (failed(FailureClass.SCHEMA), True),
+        (failed(FailureClass.EMPTY), True),
+        (failed(FailureClass.TRUNCATED), True),
+        (failed(FailureClass.TRUNCATED, completion=CUT), False),  # the end marker came: the model's limit, no illness
+        (failed(FailureClass.QUOTA), True),
+        (failed(FailureClass.AUTH), True),
+        (failed(FailureClass.RATE_LIMIT, retry_after_s=7), True),
+        (failed(FailureClass.RATE_LIMIT), False),
+        (failed(FailureClass.REFUSAL), False),
+        (failed(FailureClass.REJECTED), False),
+        (failed(FailureClass.CONTENT_FILTER), False),
+        (failed(FailureClass.CONTEXT_LENGTH), False),
+        (failed(FailureClass.BAD_REQUEST), False),
+        (None, False),
+    ],
+    ids=lambda value: str(getattr(value, "failure", value)),
+)
+def test_a_tier_is_left_alone_after_what_its_class_says(failure, is_left_alone):
+    tier = health()
+    calls(tier, failure)
+    assert (tier.admit("", NOW) is None) is is_left_alone
+
+
+def test_a_tier_that_breaks_one_schema_goes_on_answering_without_it():
+    tier = health()
+    calls(tier, failed(FailureClass.SCHEMA), schema="invoice")
+    assert tier.admit("invoice", NOW) is None
+    assert tier.admit("", NOW) is not None
+    assert tier.state(NOW)[0] is State.CLOSED
+
+
+def test_a_dead_key_stops_every_model_that_is_asked_with_it():
+    account = Block()
+    one, other = health(account), health(account)
+    calls(one, failed(FailureClass.AUTH), times=1)
+    assert other.admit("", NOW) is None
+    assert other.state(NOW) == (State.OPEN, "auth")
+    assert other.admit("", NOW + ACCOUNT_S) is not None
+
+
+@given(hints=st.lists(st.floats(0, 1e6), min_size=1))
+def test_a_rate_limit_is_never_shortened(hints):
+    tier = health()
+    leaves = [tier.admit("", NOW) for _ in hints]
+    for leave, hint in zip(leaves, hints, strict=True):
+        before = tier.retry_at("")
+        leave.ended(failed(FailureClass.RATE_LIMIT, retry_after_s=hint), NOW)
+        assert tier.retry_at("") >= max(before, NOW + hint)
+
+
+def test_an_abandoned_probe_gives_its_seat_back():
+    tier = health()
+    calls(tier, failed(FailureClass.TRANSPORT))
+    later = tier.retry_at("")
+    tier.admit("", later).abandoned()
+    assert tier.admit("", later) is not None
+
+
+def test_a_probe_refused_for_its_schema_leaves_the_other_seat_free():
+    tier = health()
+    calls(tier, failed(FailureClass.SCHEMA), schema="invoice")
+    later = tier.retry_at("invoice")
+    calls(tier, failed(FailureClass.TRANSPORT), now=later)
+    probe = tier.admit("invoice", tier.retry_at(""))
+    assert probe is not None
+    assert tier.admit("", tier.retry_at("")) is None
+    probe.abandoned()
+    assert tier.admit("", tier.retry_at("")) is not None
+
+
+@pytest.mark.parametrize("failure", [FailureClass.TRANSPORT, FailureClass.AUTH, FailureClass.SCHEMA])
+def test_a_tier_that_somebody_has_seen_to_is_asked_at_once(failure):
+    tier = health()
+    calls(tier, failed(failure))
+    tier.forget()
+    assert tier.admit("", NOW) is not None
+
+
+def test_only_the_first_word_about_a_call_counts():
+    tier = health()
+    leaves = [tier.admit("", NOW) for _ in range(5)]
+    for leave in leaves:
+        leave.ended(None, NOW)
+        leave.ended(failed(FailureClass.TRANSPORT), NOW)
+        leave.abandoned()
+    assert tier.state(NOW) == (State.CLOSED, "")
+
+
+def test_clients_that_invent_schemas_fill_no_memory():
+    tier = health()
+    for number in range(SCHEMAS * 3):
+        calls(tier, None, times=1, schema=str(number))
+    assert len(tier._answers) == SCHEMAS
