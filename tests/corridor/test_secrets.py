@@ -76,6 +76,7 @@ def test_a_mixed_run_leaves_no_trace_of_secrets_or_prompts(tmp_path, logged, mon
         ask()
         for number, then in enumerate(MISBEHAVIOURS):
             service.provider.play(then)
+            service.recover()
             for stream in (False, True):
                 ask(f"{SECOND} {number} {stream}", stream=stream)
         monkeypatch.setattr(service.service.store, "exact", broken)
