@@ -41,7 +41,9 @@ _SPENT = re.compile(r"prepayment credits|spend(ing)? (cap|limit)", re.IGNORECASE
 def classify(reply: ErrorReply) -> Verdict:
     details = [detail for detail in reply.error.get("details") or () if isinstance(detail, dict)]
     is_unknown = reply.status == httpx.codes.NOT_FOUND or reply.word("status") == "NOT_FOUND"
-    return Verdict(_class_of(reply, details), _retry_delay_s(details) or reply.hint_s, unknown_model=is_unknown)
+    delay_s = _retry_delay_s(details)
+    hint_s = reply.hint_s if delay_s is None else delay_s
+    return Verdict(_class_of(reply, details), hint_s, unknown_model=is_unknown)
 
 
 def _class_of(reply: ErrorReply, details: list[Body]) -> FailureClass:

@@ -293,7 +293,7 @@ async def test_a_blocked_prompt_is_stopped_by_a_filter(host, provider):
 
 
 async def test_feedback_on_a_prompt_that_was_answered_blocks_nothing(host, provider):
-    host.says(YES | {"promptFeedback": {"safetyRatings": []}})
+    host.says(YES | {"promptFeedback": {"blockReason": "BLOCKED_REASON_UNSPECIFIED"}})
     assert (await complete(provider)).text == "Yes."
 
 
@@ -466,12 +466,25 @@ async def test_an_error_reply_has_its_class(told, error, failure):
 
 
 @pytest.mark.parametrize(
-    ("delay", "seconds"), [("7s", 7), ("1.5s", 1.5), ("0.250000000s", 0.25), ("soon", None), (7, None), ("-1s", None)]
+    ("delay", "seconds"),
+    [("7s", 7), ("1.5s", 1.5), ("0.250000000s", 0.25), ("0s", 0), ("soon", None), (7, None), ("-1s", None)],
 )
 async def test_the_hint_stands_in_the_body(told, delay, seconds):
     info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}
     failed = await told(*EXHAUSTED, QUOTA_WORDS, quota("PerMinute"), info)
     assert (failed.failure, failed.retry_after_s) == (FailureClass.RATE_LIMIT, seconds)
+
+
+async def test_a_proxys_hint_in_a_header_counts_where_the_body_has_none(host, provider):
+    host.says({"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}}, status=429, retry_after="3")
+    assert (await failure_of(provider)).retry_after_s == 3
+
+
+@pytest.mark.parametrize("arguments", ["[]", '{"city": ', "[" * 100_000], ids=lambda arguments: arguments[:9])
+async def test_arguments_that_are_no_json_object_are_a_bad_request(provider, arguments):
+    call = WEATHER_CALL | {"function": {"name": "weather", "arguments": arguments}}
+    messages = [QUESTION, {"role": "assistant", "tool_calls": [call]}]
+    assert (await failure_of(provider, messages=messages)).failure is FailureClass.BAD_REQUEST
 
 
 @pytest.mark.parametrize(
