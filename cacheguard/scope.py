@@ -120,7 +120,7 @@ def scope_of(tenant: str, route: str, body: Mapping[str, Any], question: Questio
         if FIELDS.get(field, Bearing.SCOPE) is Bearing.SCOPE and _says_something(field, value)
     }
     instructions = [
-        [message["role"], text_of(message.get("content")) or message.get("content")]
+        [message["role"], _words(message.get("content"))]
         for message in body["messages"]
         if message["role"] in INSTRUCTIONS
     ]
@@ -128,6 +128,12 @@ def scope_of(tenant: str, route: str, body: Mapping[str, Any], question: Questio
     asides = _asides(body["messages"], context)
     divides = json.dumps([tenant, route, instructions, conditions, earlier, asides], sort_keys=True)
     return Scope(tenant, route, sha256(divides.encode()).hexdigest()[:32])
+
+
+def _words(content: object) -> object:
+    """The text without white space around it, which instructs nobody; what is no text as it is."""
+    text = text_of(content)
+    return content if text is None else text.strip()
 
 
 def _asides(messages: Sequence[Mapping[str, Any]], context: Context) -> list[Mapping[str, Any]]:

@@ -35,4 +35,10 @@ async def open_embedder(
         return await connect(model.removeprefix(_OPENAI), remote or RemoteEndpoint())
     encoder = await asyncio.to_thread(lambda: Encoder(prepare(model, precision, cache_dir)))
     # A worker a core, 32 callers at once on 2 cores: 640 to 840 texts a second, with one worker 360 to 560.
-    return Gathering(encoder, workers=os.cpu_count() or 1)
+    return Gathering(encoder, workers=_cores())
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system tells."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1

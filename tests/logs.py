@@ -8,7 +8,7 @@ import json
 class Unseen:
     """Progress that nobody watches. left: steps that were not done yet."""
 
-    def begin(self, what, total):
+    def begin(self, what, total):  # noqa: ARG002 - the protocol's
         self.left = total
 
     def advance(self, steps):

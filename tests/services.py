@@ -6,14 +6,12 @@ import asyncio
 import threading
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from itertools import count
-from random import Random
 
 import httpx
 import openai
 from servers import serve
 from upstreams import Simulated
 
-from cacheguard.cascade.health import Health
 from cacheguard.http.app import make_app
 from cacheguard.settings import load
 from cacheguard.simulate import Answers, simulated_provider
@@ -101,9 +99,8 @@ class Running:
 
     def recover(self):
         """What was done to the tiers is forgotten: none is left alone to recover."""
-        for route in self.service.routes:
-            for tier in route.tiers:
-                object.__setattr__(tier, "health", Health(Random()))
+        for tier in self.service.tiers.values():
+            tier.health.forget()
 
     def close(self):
         self._askers.close()
@@ -111,8 +108,7 @@ class Running:
     def behaves(self):
         """The provider answers from now on, and nobody holds against it what it did before."""
         self.provider.play()
-        for tier in self.service.tiers.values():
-            tier.health.forget()
+        self.recover()
 
     def metric(self, name, **labels):
         """What a counter stands at."""

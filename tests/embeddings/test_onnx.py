@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import itertools
+import os
 import subprocess
 import sys
 
@@ -78,6 +79,14 @@ def test_an_endless_text_without_words_is_called_cut(bundled):
 
 def test_half_characters_do_not_stop_it(bundled):
     assert np.isfinite(bundled.encode(["broken \ud800 emoji"]).vectors).all()
+
+
+def test_the_runtime_reports_its_use_to_nobody(tmp_path):
+    """Unless told otherwise, ONNX Runtime opens a session of its telemetry in the folder for temporary files."""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    subprocess.run([sys.executable, "-c", "import embeddings.onnx"], env=environment, check=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_serving_never_imports_torch(bundled):

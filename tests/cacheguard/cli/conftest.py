@@ -18,7 +18,7 @@ class Ended(NamedTuple):
 
 @pytest.fixture
 def command(tmp_path, monkeypatch, capsys):
-    """A function that runs `cacheguard` with these arguments in `tmp_path`, but leaves the log of this process alone."""
+    """A function that runs `cacheguard` with these arguments in `tmp_path`, but leaves this process's log alone."""
     monkeypatch.setattr(cli, "_log_warnings", lambda: None)
     monkeypatch.chdir(tmp_path)
     for name in KEYS:
