@@ -15,8 +15,8 @@ from tests.benchmarks.figures import machine
 
 # Each measures something of the service against its floor, and gives Findings.
 QUICK = ("hits",)
-# Each looks for a constant of the code, takes longer, and prints tables of its own.
-STUDIES = ("index_size", "threshold")
+# Each looks for a constant of the code or plays a whole log, takes longer, and prints tables of its own.
+STUDIES = ("index_size", "replay", "threshold")
 
 
 def main() -> None:

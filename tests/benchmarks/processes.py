@@ -54,14 +54,19 @@ def pinned(cores: set[int]) -> Iterator[None]:
 
 
 @contextmanager
-def server(command: list[str], port: int, folder: Path, cores: set[int]) -> Iterator[None]:
-    """A server that is ready, with what it writes in a file. Raises RuntimeError, with its last words."""
+def server(
+    command: list[str], port: int, folder: Path, cores: set[int], ready: str = "/readyz"
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A server that is ready, with what it writes in a file. Raises RuntimeError, with its last words.
+
+    ready: the path that answers once it is.
+    """
     words = folder / f"{port}.log"
     with words.open("wb") as log, pinned(cores):
         child = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env=environment())
     try:
-        _wait_until_ready(child, port, words)
-        yield
+        _wait_until_ready(child, f"http://127.0.0.1:{port}{ready}", words)
+        yield child
     finally:
         child.terminate()
         child.wait(_STOP_S)
@@ -103,11 +108,11 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def _wait_until_ready(child: subprocess.Popen[bytes], port: int, words: Path) -> None:
+def _wait_until_ready(child: subprocess.Popen[bytes], url: str, words: Path) -> None:
     until = time.monotonic() + _START_S
     while child.poll() is None and time.monotonic() < until:
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1).close()
+            urllib.request.urlopen(url, timeout=1).close()
         except OSError:
             time.sleep(0.1)
         else:
