@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cacheguard.cascade.deadline import Deadline
 from cacheguard.cascade.outcome import Answered, Attempt, Failed, Outcome, Streaming
+from cacheguard.cascade.retries import RetryBudget
 from cacheguard.cascade.stream import OpenStream, open_stream
 from cacheguard.failures import AttemptFailed, FailureClass
 from cacheguard.providers.base import Call, Completion
@@ -37,10 +38,11 @@ RETRY_AFTER_S = 5.0
 
 
 class Cascade:
-    """One request's way through its tiers. Holds nothing between requests."""
+    """One request's way through its tiers. Holds nothing between requests but the budget for retries."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
+        self._retries = RetryBudget()
 
     async def ask(
         self,
@@ -55,7 +57,16 @@ class Cascade:
 
         stream: give a stream as soon as one speaks; its end is for the caller to validate.
         """
-        run = _Run(tiers, body, validators, stream=stream, random=self._random, deadline_s=deadline_s)
+        self._retries.earn()
+        run = _Run(
+            tiers,
+            body,
+            validators,
+            stream=stream,
+            random=self._random,
+            retries=self._retries,
+            deadline_s=deadline_s,
+        )
         return await run.outcome()
 
 
@@ -70,6 +81,7 @@ class _Run:
         *,
         stream: bool,
         random: Random,
+        retries: RetryBudget,
         deadline_s: float,
     ) -> None:
         self._models = [tier for tier in tiers if not tier.is_template]
@@ -78,6 +90,7 @@ class _Run:
         self._validators = validators
         self._stream = stream
         self._random = random
+        self._retries = retries
         self._now = asyncio.get_running_loop().time
         self._deadline = Deadline(self._now() + deadline_s)
         self._schema = schema_key(body)
@@ -119,8 +132,7 @@ class _Run:
                 given = await self._attempt(tier, leave, seconds)
             except AttemptFailed as failure:
                 self._note_failure(tier, failure, self._now() - started)
-                wait_s = self._wait_s(failure, later)
-                if is_last_try or wait_s is None:
+                if is_last_try or (wait_s := self._wait_s(failure, later)) is None:
                     return None
                 await asyncio.sleep(wait_s)
             else:
@@ -180,7 +192,8 @@ class _Run:
                 return None
             wait_s += failure.retry_after_s or 0.0
         fits = wait_s < self._deadline.left_s(self._now()) - RESERVE_S
-        return wait_s if fits and (not later or wait_s <= SHORT_WAIT_S) else None
+        is_worth_it = fits and (not later or wait_s <= SHORT_WAIT_S)
+        return wait_s if is_worth_it and self._retries.spend() else None
 
     def _may_go_on(self) -> bool:
         return not self._failures or self._failures[-1].policy.next_tier or self._failures[-1].unknown_model

@@ -11,6 +11,7 @@ from upstreams import ONE_HOUR_MS, asked, gathered, simulated, text_of
 
 from cacheguard.cascade.cascade import MAX_ATTEMPTS, RESERVE_S, RETRY_AFTER_S, Cascade
 from cacheguard.cascade.outcome import Answered, Failed, Streaming
+from cacheguard.cascade.retries import SAVED, SHARE
 from cacheguard.cascade.tier import Price, Tier
 from cacheguard.failures import AttemptFailed, FailureClass
 from cacheguard.providers.base import Finish
@@ -78,8 +79,8 @@ def template(text=SORRY):
     return Tier("sorry", TemplateProvider(text), "sorry", PATIENT_S, PATIENT_S, is_template=True)
 
 
-async def ask(tiers, body=None, *, streamed=False, deadline_s=PATIENT_S):
-    cascade = Cascade(NoJitter())
+async def ask(tiers, body=None, *, streamed=False, deadline_s=PATIENT_S, cascade=None):
+    cascade = cascade or Cascade(NoJitter())
     return await cascade.ask(tiers, body or asked(), validators=VALIDATORS, deadline_s=deadline_s, stream=streamed)
 
 
@@ -502,3 +503,14 @@ async def test_a_rate_limited_tier_is_left_alone_as_long_as_it_asked(simulator, 
     assert [attempt.tier for attempt in outcome.attempts] == ["second"]
     assert simulator.calls["total"] == before + 1
     assert first.health.retry_at("") - asyncio.get_running_loop().time() > 100
+
+
+async def test_retries_overall_are_a_tenth_of_the_traffic(simulator, script, tiers):
+    """Elsewhere retries times fallbacks multiply on a sick provider."""
+    script(sick={"status": 500})
+    cascade, requests = Cascade(NoJitter()), 60
+    for _ in range(requests):
+        [sick, well] = tiers("sick", "well")  # breakers of their own, which never have enough calls to open
+        await ask([sick, well], cascade=cascade)
+    sick_calls = simulator.calls["by_model"]["sick-model"]
+    assert requests < sick_calls <= requests + SAVED + SHARE * requests
