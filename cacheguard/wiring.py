@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import defaultdict
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -201,6 +202,7 @@ def make_tiers(settings: configured.Settings, providers: dict[str, Provider]) ->
                     tier.model,
                     timeout_s=tier.timeout_s,
                     first_token_timeout_s=tier.first_token_timeout_s or tier.timeout_s,
+                    between_tokens_timeout_s=tier.between_tokens_timeout_s or math.inf,
                     price=Price(tier.price.input_usd_per_mtok, tier.price.output_usd_per_mtok),
                     health=healths.setdefault((tier.provider, tier.model), health),
                 )

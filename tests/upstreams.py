@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cacheguard.cascade.health import Health
+from cacheguard.cascade.tier import Tier
 from cacheguard.simulate import Answers, simulated_provider
 
 # Longer than any test: a pause that only the client's leaving ends.
@@ -115,3 +116,8 @@ def text_of(chunks):
 def granted():
     """Leave for one call, of a tier that is well."""
     return Health(Random()).admit("", now=0.0)
+
+
+def tier_of(provider, *, first_token_s=60, silence_s=60):
+    """A tier of this provider, patient where nothing else is said."""
+    return Tier("tier", provider, "model", 60, first_token_s, silence_s)

@@ -157,8 +157,7 @@ class _Run:
     async def _call(self, tier: Tier, leave: Leave, seconds: float) -> Given:
         call = Call(tier.model, self._body)
         if self._stream:
-            first_token_s = tier.first_token_timeout_s
-            return await open_stream(tier.provider, call, leave, first_token_s=first_token_s, total_s=seconds)
+            return await open_stream(tier, call, leave, total_s=seconds)
         try:
             async with asyncio.timeout(seconds):
                 return await tier.provider.complete(call)

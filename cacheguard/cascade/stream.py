@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
     from cacheguard.cascade.health import Leave
-    from cacheguard.providers.base import Call, Chunk, Completion, Provider
+    from cacheguard.cascade.tier import Tier
+    from cacheguard.providers.base import Call, Chunk, Completion
 
 # A stream that opens with more than this without a word says nothing worth waiting for.
 HELD_LIMIT = 64
@@ -27,13 +28,21 @@ class OpenStream:
     """A stream that has begun to speak. chunks() gives what was held back, then the rest, once."""
 
     def __init__(
-        self, held: list[Chunk], rest: AsyncGenerator[Chunk, None], joined: Joining, ends_at: float, leave: Leave
+        self,
+        held: list[Chunk],
+        rest: AsyncGenerator[Chunk, None],
+        joined: Joining,
+        leave: Leave,
+        *,
+        silence_s: float,
+        ends_at: float,
     ) -> None:
         self._held = held
         self._rest = rest
         self._joined = joined
-        self._ends_at = ends_at
         self._leave = leave
+        self._silence_s = silence_s
+        self._ends_at = ends_at
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:
         """Raises AttemptFailed where the stream breaks: what was given is then no whole answer."""
@@ -52,7 +61,9 @@ class OpenStream:
 
     async def _next(self) -> Chunk | None:
         """The next chunk, None at the end. The clock runs here alone: around a yield it would cancel whoever reads."""
-        async with _clock(self._ends_at, "the answer took too long"):
+        silent_at = _now() + self._silence_s
+        late = "the next token took too long" if silent_at < self._ends_at else "the answer took too long"
+        async with _clock(min(silent_at, self._ends_at), late):
             return await anext(self._rest, None)
 
     def completion(self) -> Completion:
@@ -65,9 +76,7 @@ class OpenStream:
         await self._rest.aclose()
 
 
-async def open_stream(
-    provider: Provider, call: Call, leave: Leave, *, first_token_s: float, total_s: float
-) -> OpenStream | Completion:
+async def open_stream(tier: Tier, call: Call, leave: Leave, *, total_s: float) -> OpenStream | Completion:
     """Open a stream and wait for its first word; a stream that ends without one comes back as the completion it is.
 
     leave: the stream, once open, tells how it ended. Raises AttemptFailed for anything that goes wrong before that.
@@ -75,14 +84,15 @@ async def open_stream(
     now = _now()
     joined = Joining()
     held: list[Chunk] = []
-    rest = provider.stream(call)
+    rest = tier.provider.stream(call)
     try:
-        async with _clock(now + min(first_token_s, total_s), "the first token took too long"):
+        async with _clock(now + min(tier.first_token_timeout_s, total_s), "the first token took too long"):
             async for chunk in rest:
                 joined.add(chunk)
                 held.append(chunk)
                 if chunk.speaks:
-                    return OpenStream(held, rest, joined, now + total_s, leave)
+                    silence_s = tier.between_tokens_timeout_s
+                    return OpenStream(held, rest, joined, leave, silence_s=silence_s, ends_at=now + total_s)
                 if len(held) > HELD_LIMIT:
                     raise AttemptFailed(FailureClass.EMPTY, f"{HELD_LIMIT} chunks without a word")
     except BaseException:

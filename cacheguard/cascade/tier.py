@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
@@ -35,6 +36,7 @@ class Tier:
     model: str
     timeout_s: float
     first_token_timeout_s: float
+    between_tokens_timeout_s: float = math.inf
     price: Price = Price()
     is_template: bool = False
     health: Health = field(default_factory=lambda: Health(Random()))

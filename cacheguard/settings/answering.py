@@ -90,6 +90,8 @@ class ModelTier(Section):
     """Longest wait for the whole answer, in seconds."""
     first_token_timeout_s: Positive | None = None
     """Longest wait for the first token, in seconds; without it, only timeout_s counts."""
+    between_tokens_timeout_s: Positive | None = None
+    """Longest silence within a stream, in seconds; without it, only timeout_s counts."""
     price: Price = Price()
     """What the model costs; without it, its calls count as free."""
 

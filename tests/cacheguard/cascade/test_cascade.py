@@ -59,7 +59,7 @@ def tiers(provider):
     """Tiers by these names, each with a model of its own: `first` asks `first-model`."""
 
     def named(*names, timeout_s=PATIENT_S, first_token_timeout_s=PATIENT_S):
-        return [Tier(name, provider, f"{name}-model", timeout_s, first_token_timeout_s, PRICE) for name in names]
+        return [Tier(name, provider, f"{name}-model", timeout_s, first_token_timeout_s, price=PRICE) for name in names]
 
     return named
 

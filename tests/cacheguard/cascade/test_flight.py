@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import pytest
 import pytest_asyncio
-from upstreams import ONE_HOUR_MS, asked, gathered, granted, simulated, text_of
+from upstreams import ONE_HOUR_MS, asked, gathered, granted, simulated, text_of, tier_of
 
 from cacheguard.cascade.flight import Flights
 from cacheguard.cascade.stream import open_stream
@@ -323,7 +323,7 @@ async def streamed(simulator):
     provider = OpenAIProvider(simulator.base_url)
 
     async def call(flight):
-        stream = await open_stream(provider, CALL, granted(), first_token_s=PATIENT_S, total_s=PATIENT_S)
+        stream = await open_stream(tier_of(provider), CALL, granted(), total_s=PATIENT_S)
         async for chunk in stream.chunks():
             flight.publish(chunk)
         return stream.completion().text

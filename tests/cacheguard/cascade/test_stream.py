@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import pytest
 import pytest_asyncio
-from upstreams import ONE_HOUR_MS, asked, delta, gathered, granted, simulated, text_of, verbatim
+from upstreams import ONE_HOUR_MS, asked, delta, gathered, granted, simulated, text_of, tier_of, verbatim
 
 from cacheguard.cascade.stream import HELD_LIMIT, OpenStream, open_stream
 from cacheguard.failures import AttemptFailed, FailureClass
@@ -50,8 +50,9 @@ async def verbatim_provider(plain_host):
     await provider.aclose()
 
 
-async def opened(provider, *, first_token_s=PATIENT_S, total_s=PATIENT_S):
-    return await open_stream(provider, CALL, granted(), first_token_s=first_token_s, total_s=total_s)
+async def opened(provider, *, first_token_s=PATIENT_S, silence_s=PATIENT_S, total_s=PATIENT_S):
+    tier = tier_of(provider, first_token_s=first_token_s, silence_s=silence_s)
+    return await open_stream(tier, CALL, granted(), total_s=total_s)
 
 
 async def read_until_it_breaks(stream):
@@ -190,6 +191,18 @@ async def test_the_first_words_clock_stops_with_the_first_word(simulator, provid
     stream = await opened(provider, first_token_s=1, total_s=1.5)
     _, failed = await read_until_it_breaks(stream)
     assert str(failed) == "the answer took too long"
+
+
+async def test_a_silence_in_the_middle_ends_a_stream_long_before_its_total_time(simulator, provider):
+    simulator.play({"between_tokens_ms": ONE_HOUR_MS})
+    stream = await opened(provider, silence_s=0.2)
+    chunks, failed = await read_until_it_breaks(stream)
+    assert (failed.failure, str(failed), text_of(chunks)) == (
+        FailureClass.SLOW,
+        "the next token took too long",
+        "Card ",
+    )
+    await simulator.wait_for(in_flight=0, cancelled=1)
 
 
 async def test_time_that_runs_out_while_the_reader_is_busy_is_the_streams_failure(simulator, provider):

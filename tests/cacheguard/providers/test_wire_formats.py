@@ -8,7 +8,7 @@ from contextlib import aclosing
 import pytest
 import pytest_asyncio
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
-from upstreams import ONE_HOUR_MS, asked, gathered, granted, simulated, text_of, verbatim
+from upstreams import ONE_HOUR_MS, asked, gathered, granted, simulated, text_of, tier_of, verbatim
 
 from cacheguard.cascade.stream import OpenStream, open_stream
 from cacheguard.cascade.tier import Price
@@ -254,7 +254,7 @@ async def test_a_refusal_is_no_answer(host, provider, kind, streamed):
 @pytest.mark.parametrize("kind", ["anthropic", "gemini"], scope="module")
 async def test_a_streamed_refusal_that_comes_alone_leaves_the_way_to_another_tier_open(host, provider):
     host.play({"refusal": "I can't help with that."})
-    opened = await open_stream(provider, call(), granted(), first_token_s=30, total_s=30)
+    opened = await open_stream(tier_of(provider), call(), granted(), total_s=30)
     assert not isinstance(opened, OpenStream)
 
 
