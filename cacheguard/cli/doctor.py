@@ -14,13 +14,12 @@ import typer
 
 from cacheguard.cli import FAILURE, ConfigFile, load_settings
 from cacheguard.errors import ConfigError, StoreError
+from cacheguard.failures import AttemptFailed, FailureClass
 from embeddings.base import EmbeddingError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
-
-    import httpx
 
     from cacheguard.settings import Loaded, Provider, Settings
 
@@ -69,8 +68,6 @@ async def _all_is_well(loaded: Loaded) -> bool:
 
 async def examine(loaded: Loaded) -> AsyncIterator[Finding]:
     """The findings, each as soon as it is there."""
-    import httpx
-
     settings = loaded.settings
     yield Finding(State.OK, "settings", loaded.source)
     model, fingerprint = await _model(settings)
@@ -79,12 +76,11 @@ async def examine(loaded: Loaded) -> AsyncIterator[Finding]:
     for about, folder in _folders(settings):
         yield _folder(about, folder)
     asked = {tier.provider for tier in settings.tiers.values() if hasattr(tier, "provider")}
-    async with httpx.AsyncClient(timeout=PROVIDER_S) as client:
-        for name, provider in settings.providers.items():
-            if name in asked:
-                yield await _provider(client, name, provider)
-            else:
-                yield Finding(State.SKIPPED, f"provider {name}", "no tier asks it")
+    for name, provider in settings.providers.items():
+        if name in asked:
+            yield await _provider(name, provider)
+        else:
+            yield Finding(State.SKIPPED, f"provider {name}", "no tier asks it")
 
 
 async def _model(settings: Settings) -> tuple[Finding, str | None]:
@@ -137,24 +133,32 @@ def _folder(about: str, folder: Path) -> Finding:
     return Finding(State.OK, about, f"{folder}: can be written, {free_mb / 1000:.1f} GB free")
 
 
-async def _provider(client: httpx.AsyncClient, name: str, provider: Provider) -> Finding:
+async def _provider(name: str, provider: Provider) -> Finding:
     """Ask for its models, which costs nothing and shows whether it takes the key."""
-    import httpx
+    from cacheguard.wiring import make_provider
 
-    about, url = f"provider {name}", f"{provider.base_url}/models"
-    key = provider.api_key.get_secret_value()
-    headers = {field: value.get_secret_value() for field, value in provider.headers.items()}
-    if key:
-        headers["Authorization"] = f"Bearer {key}"
+    about, url = f"provider {name}", provider.base_url
+    host = make_provider(provider)
     try:
-        status = (await client.get(url, headers=headers)).status_code
-    except httpx.HTTPError as error:
-        why = type(error).__name__
-        return Finding(
-            State.FAILED, about, f"no answer from {provider.base_url} ({why}): start it, or correct base_url"
-        )
-    if status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
-        return Finding(State.FAILED, about, f"{provider.base_url} refuses the key ({status}): correct api_key")
-    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
-        return Finding(State.FAILED, about, f"{provider.base_url} answers with {status}: try again later")
-    return Finding(State.OK, about, f"{provider.base_url} answers{'' if key else ', without a key'}")
+        async with asyncio.timeout(PROVIDER_S):
+            await host.probe()
+    except TimeoutError:
+        return Finding(State.FAILED, about, f"no answer from {url} in {PROVIDER_S:g} s: start it, or correct base_url")
+    except AttemptFailed as failed:
+        return Finding(State.FAILED, about, _complaint(url, failed))
+    finally:
+        await host.aclose()
+    has_key = bool(provider.api_key.get_secret_value())
+    return Finding(State.OK, about, f"{url} answers{'' if has_key else ', without a key'}")
+
+
+def _complaint(url: str, failed: AttemptFailed) -> str:
+    match failed.failure:
+        case FailureClass.AUTH:
+            return f"{url} refuses the key ({failed.status}): correct api_key"
+        case FailureClass.QUOTA:
+            return f"{url} says that the account is spent ({failed.status}): see to its bill"
+        case _ if failed.status is None:
+            return f"no answer from {url} ({failed}): start it, or correct base_url"
+        case _:
+            return f"{url} answers with {failed.status}: try again later"

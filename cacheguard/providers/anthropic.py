@@ -57,6 +57,8 @@ class AnthropicProvider(HttpProvider):
 
 
 class _Messages:
+    models = "v1/models"
+
     def path(self, model: str, *, stream: bool) -> str:  # noqa: ARG002 (others' paths name them)
         return "v1/messages"
 

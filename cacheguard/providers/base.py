@@ -64,12 +64,15 @@ class Chunk:
 
 
 class Provider(Protocol):
-    """Asks models of one host. Both ways raise AttemptFailed, and nothing else, when no answer can be had."""
+    """Asks models of one host. All ways raise AttemptFailed, and nothing else, when no answer can be had."""
 
     async def complete(self, call: Call) -> Completion: ...
 
     def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
         """The answer's chunks. Ends normally only after the wire format's own end marker."""
         ...
+
+    async def probe(self) -> None:
+        """Ask the host for something that costs nothing: whether it answers, and takes the key."""
 
     async def aclose(self) -> None: ...

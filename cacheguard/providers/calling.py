@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 # OpenAI's end marker; proxies before other formats send it too.
 _DONE = "[DONE]"
 _ERROR_TEXT_LIMIT = 300
+# Compatible hosts that only answer questions say so, and thereby that they are there.
+_LISTS_NO_MODELS = frozenset({httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,12 @@ class Reading(Protocol):
 
 
 class WireFormat(Protocol):
-    """One provider's language, without its HTTP. What has another shape raises KeyError, TypeError or the like."""
+    """One provider's language, without its HTTP. What has another shape raises KeyError, TypeError or the like.
+
+    models: the path under which a host lists its models.
+    """
+
+    models: str
 
     def path(self, model: str, *, stream: bool) -> str: ...
 
@@ -117,6 +124,12 @@ class HttpProvider:
                     yield chunk
             finally:
                 await response.aclose()
+
+    async def probe(self) -> None:
+        with _classified():
+            response = await self._client.get(self._wire.models)
+            if not (response.is_success or response.status_code in _LISTS_NO_MODELS):
+                raise self._refused(response)
 
     async def _chunks(self, response: httpx.Response) -> AsyncGenerator[Chunk, None]:
         reading = self._wire.reading()

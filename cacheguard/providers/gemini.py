@@ -42,6 +42,8 @@ class GeminiProvider(HttpProvider):
 
 
 class _GenerateContent:
+    models = "v1beta/models"
+
     def path(self, model: str, *, stream: bool) -> str:
         place = quote(model if "/" in model else f"models/{model}")
         return f"v1beta/{place}:" + ("streamGenerateContent?alt=sse" if stream else "generateContent")

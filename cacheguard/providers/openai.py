@@ -40,6 +40,8 @@ class OpenAIProvider(HttpProvider):
 
 
 class _ChatCompletions:
+    models = "models"
+
     def __init__(self, *, missing_finish_is_stop: bool) -> None:
         self._missing_finish_is_stop = missing_finish_is_stop
 

@@ -26,5 +26,8 @@ class TemplateProvider:
         for body in chunks_of(await self.complete(call)):
             yield read_chunk(body)
 
+    async def probe(self) -> None:
+        """It always answers."""
+
     async def aclose(self) -> None:
         """Nothing is held."""

@@ -8,6 +8,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from upstreams import simulated
 
+from cacheguard.cli.doctor import _provider
+from cacheguard.settings import Provider
+
 
 def states(done):
     """What it said of each part."""
@@ -30,16 +33,26 @@ def test_a_provider_that_does_not_listen_fails_and_one_that_nobody_asks_is_skipp
     assert states(done) | {"provider simulated": "failed", "provider spare": "skipped"} == states(done)
 
 
-@pytest.mark.parametrize(("status", "state", "words"), [(401, "failed", "refuses the key"), (404, "ok", "answers")])
-def test_a_provider_is_judged_by_whether_it_takes_the_key(tmp_path, status, state, words):
+# status: of the list of models. kind: the provider's wire format, each of which lists them elsewhere.
+@pytest.mark.parametrize("kind", ["openai", "anthropic", "gemini"])
+@pytest.mark.parametrize(
+    ("status", "state", "words"),
+    [
+        (401, "failed", "refuses the key"),
+        (402, "failed", "account is spent"),
+        (503, "failed", "answers with 503"),
+        (404, "ok", "answers, without a key"),
+    ],
+)
+async def test_a_provider_is_judged_by_what_it_says_to_a_question_that_is_free(kind, status, state, words):
     async def models(_):
         return Response(status_code=status)
 
-    with serve(Starlette(routes=[Route("/v1/models", models)])) as url:
-        configure(tmp_path, f"{url}/v1")
-        done = run(tmp_path, "doctor")
-    assert states(done)["provider simulated"] == state
-    assert words in done.stdout
+    with serve(Starlette(routes=[Route("/v1/models", models), Route("/v1beta/models", models)])) as url:
+        base_url = f"{url}/v1" if kind == "openai" else url
+        finding = await _provider("host", Provider(kind=kind, base_url=base_url))
+    assert finding.state == state
+    assert words in finding.text
 
 
 def test_without_its_model_the_store_is_not_judged(tmp_path):
