@@ -4,8 +4,10 @@ CacheGuardError
 ├── RequestError              the caller's fault, 400 unless said otherwise
 │   ├── BodyTooLarge          413
 │   ├── Unauthorised          401
+│   ├── NoAdmin               403
 │   ├── UnknownRoute          404
 │   ├── UnknownCompletion     404
+│   ├── UnknownTier           404
 │   ├── NotInCache            504, only-if-cached and nothing fits
 │   └── ClientGone            499, nobody reads it any more
 ├── Overloaded                503, we are full; retry soon
@@ -52,6 +54,12 @@ class Unauthorised(RequestError):
     code = "invalid_api_key"
 
 
+class NoAdmin(RequestError):
+    status = 403
+    type = "permission_error"
+    code = "no_admin"
+
+
 class UnknownRoute(RequestError):
     status = 404
     code = "route_not_found"
@@ -60,6 +68,11 @@ class UnknownRoute(RequestError):
 class UnknownCompletion(RequestError):
     status = 404
     code = "completion_not_found"
+
+
+class UnknownTier(RequestError):
+    status = 404
+    code = "tier_not_found"
 
 
 class ClientGone(RequestError):

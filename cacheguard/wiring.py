@@ -64,7 +64,7 @@ class Service:
         self._now = now
         self.registry = CollectorRegistry()
         self.telemetry = Telemetry(self.registry)
-        self.tenants = Tenants.of_keys({entry.key.get_secret_value(): entry.tenant for entry in settings.auth.keys})
+        self.tenants = make_tenants(settings)
         self._open = AsyncExitStack()
         providers = {name: make_provider(provider) for name, provider in settings.providers.items()}
         for provider in providers.values():
@@ -159,6 +159,16 @@ def open_index(settings: configured.Settings, store: Store, embedder: Embedder) 
         fingerprint=spec.fingerprint,
         folder=settings.index.folder if settings.store.sqlite_path else None,
         max_mb=settings.index.max_mb,
+    )
+
+
+def make_tenants(settings: configured.Settings) -> Tenants:
+    """Without any keys, those on this machine are its administrators, and nobody else is."""
+    keys = {entry.key.get_secret_value(): entry for entry in settings.auth.keys}
+    return Tenants.of_keys(
+        {key: entry.tenant for key, entry in keys.items()},
+        [key for key, entry in keys.items() if entry.admin],
+        open_to_all=settings.server.is_local,
     )
 
 

@@ -100,6 +100,10 @@ class Breaker:
         """When a call may be admitted again; in the past where one may be now."""
         return self._open_until or 0.0
 
+    def votes(self, now: float) -> Counter[Vote]:
+        """The window's calls, by what they said."""
+        return Counter(self._window.votes(now))
+
     def record(self, permit: Permit, vote: Vote, now: float) -> None:
         """How an admitted call went."""
         self.give_back(permit)

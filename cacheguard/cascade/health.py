@@ -5,13 +5,15 @@ Time is an argument.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheguard.cascade.breaker import VOTES, Breaker, Permit, State, Terms, Vote
 from cacheguard.failures import FailureClass
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from random import Random
 
     from cacheguard.failures import AttemptFailed
@@ -33,6 +35,22 @@ class Block:
         """A later block never shortens an earlier one."""
         if until > self.until:
             self.until, self.reason = until, reason
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """How a tier is at one moment.
+
+    blocks: when each ends, by reason. calls: of the last minute, by what they said; content: answers that were no use.
+    schemas: how many response schemas have a breaker in this state.
+    """
+
+    state: State
+    reason: str
+    retry_at: float
+    blocks: Mapping[str, float]
+    calls: Counter[Vote]
+    schemas: Counter[State]
 
 
 class Health:
@@ -79,10 +97,28 @@ class Health:
 
     def state(self, now: float) -> tuple[State, str]:
         """Of the tier as a whole, and why."""
-        for block in (self._account, self._limit):
-            if now < block.until:
-                return State.OPEN, block.reason
-        return self._calls.state(now), self._calls.reason
+        for block in self._blocks(now):
+            return State.OPEN, block.reason
+        breaker = max(self._calls, self._answering(""), key=Breaker.retry_at)
+        return breaker.state(now), breaker.reason
+
+    def vitals(self, now: float) -> Vitals:
+        """For those who look after it."""
+        state, reason = self.state(now)
+        calls = self._calls.votes(now)
+        useless = sum(breaker.votes(now)[Vote.CONTENT] for breaker in self._answers.values())
+        return Vitals(
+            state,
+            reason,
+            self.retry_at(""),
+            blocks={block.reason: block.until for block in self._blocks(now)},
+            # To the breaker of calls a useless answer is a call that went well.
+            calls=calls + Counter({Vote.CONTENT: useless}) - Counter({Vote.WELL: useless}),
+            schemas=Counter(breaker.state(now) for breaker in self._answers.values()),
+        )
+
+    def _blocks(self, now: float) -> list[Block]:
+        return [block for block in (self._account, self._limit) if now < block.until]
 
     def _answering(self, schema: str) -> Breaker:
         """The breaker of a schema. Clients choose schemas, so only those used last are remembered."""

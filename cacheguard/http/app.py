@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 import cacheguard
 from cacheguard.errors import CacheGuardError, Overloaded
+from cacheguard.http.admin import admin_router
 from cacheguard.http.body import VERDICT, parse, read_body
 from cacheguard.http.chat import Chat
 from cacheguard.http.errors import error_response, failed, no_such_endpoint
@@ -65,6 +66,7 @@ def make_app(service: Service, on_failed_start: Callable[[BaseException], None])
     # A plain route: FastAPI's own would take 85 µs of an exact hit's 300 to find that nothing is to be injected.
     app.add_route(CHAT, Chat(service, max_body).answer, methods=["POST"])
     _add_rest(app, service, max_body)
+    app.include_router(admin_router(service))
     app.add_middleware(InFlightLimit, path=CHAT, limit=server.max_in_flight, telemetry=service.telemetry)
     app.add_middleware(RequestId)
     return app

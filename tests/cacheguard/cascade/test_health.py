@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cacheguard.cascade.breaker import State
+from cacheguard.cascade.breaker import State, Vote
 from cacheguard.cascade.health import ACCOUNT_S, SCHEMAS, Block, Health
 from cacheguard.failures import AttemptFailed, FailureClass
 from cacheguard.providers.chat_shape import write_completion
@@ -130,3 +130,37 @@ def test_clients_that_invent_schemas_fill_no_memory():
     for number in range(SCHEMAS * 3):
         calls(tier, None, times=1, schema=str(number))
     assert len(tier._answers) == SCHEMAS
+
+
+def test_its_vitals_tell_calls_by_what_they_said():
+    tier = health()
+    calls(tier, None, times=6)
+    calls(tier, failed(FailureClass.TRANSPORT), times=2)
+    calls(tier, failed(FailureClass.SLOW), times=1)
+    calls(tier, failed(FailureClass.SCHEMA), times=3, schema="invoice")
+    calls(tier, failed(FailureClass.REFUSAL), times=1)
+    vitals = tier.vitals(NOW)
+    assert vitals.calls == {Vote.WELL: 6, Vote.TRANSPORT: 2, Vote.SLOW: 1, Vote.CONTENT: 3}
+    assert vitals.schemas == {State.CLOSED: 2}
+    assert (vitals.state, vitals.reason, vitals.blocks) == (State.CLOSED, "", {})
+    assert tier.vitals(NOW + 61).calls == {}
+
+
+def test_its_vitals_tell_why_it_is_left_alone_and_until_when():
+    tier = health()
+    calls(tier, failed(FailureClass.RATE_LIMIT, retry_after_s=500), times=1)
+    calls(tier, failed(FailureClass.QUOTA), times=1)
+    assert tier.vitals(NOW).blocks == {"rate_limit": NOW + 500}
+    other = health()
+    calls(other, failed(FailureClass.TRANSPORT))
+    vitals = other.vitals(NOW)
+    assert (vitals.state, vitals.reason) == (State.OPEN, "transport: 5 of 5 calls")
+    assert NOW < vitals.retry_at == other.retry_at("")
+    assert other.vitals(vitals.retry_at).state is State.HALF_OPEN
+
+
+def test_a_tier_whose_plain_answers_are_no_use_is_open_as_a_whole():
+    tier = health()
+    calls(tier, failed(FailureClass.EMPTY))
+    assert tier.vitals(NOW).state is State.OPEN
+    assert tier.vitals(NOW).reason == "content: 5 of 5 calls"
