@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from embeddings.base import Embedder
     from index.base import Neighbour
 
-# How many phrasings are looked at: the votes among the nearest twenty tell more than the nearest alone.
-NEIGHBOURS = 20
+# How many phrasings are looked at. The threshold needs the nearest of each answer that passes it; fetching twenty with
+# their answers took 0.29 ms, eight take 0.11.
+NEIGHBOURS = 8
 
 
 class Partitioned(Protocol):
