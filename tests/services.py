@@ -12,6 +12,7 @@ import openai
 from servers import serve
 from upstreams import Simulated
 
+from cacheguard.cascade.retries import RetryBudget
 from cacheguard.http.app import make_app
 from cacheguard.settings import load
 from cacheguard.simulate import Answers, simulated_provider
@@ -98,7 +99,8 @@ class Running:
         return asker
 
     def recover(self):
-        """What was done to the tiers is forgotten: none is left alone to recover."""
+        """What was done to the tiers is forgotten: none is left alone to recover, and all may be asked again."""
+        self.service.corridor._upstream._cascade._retries = RetryBudget()
         for tier in self.service.tiers.values():
             tier.health.forget()
 

@@ -8,12 +8,14 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cacheguard.cascade.deadline import Deadline
+from cacheguard.cascade.mending import ask_to_mend
 from cacheguard.cascade.outcome import Answered, Attempt, Failed, Outcome, Streaming
 from cacheguard.cascade.retries import RetryBudget
 from cacheguard.cascade.stream import OpenStream, open_stream
 from cacheguard.failures import AttemptFailed, FailureClass
 from cacheguard.providers.base import Call, Completion
 from cacheguard.validation.base import validate
+from cacheguard.validation.json_schema import JsonSchema, wanted_form
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,6 +37,8 @@ BACK_OFF_S = 0.5
 SHORT_WAIT_S = 1.0
 # What clients are told when no provider gave a hint.
 RETRY_AFTER_S = 5.0
+# The form that a request asks for holds for whatever is given, validated or not.
+FORM = JsonSchema()
 
 
 class Cascade:
@@ -55,14 +59,17 @@ class Cascade:
     ) -> Outcome:
         """The first answer that passes, else the best of what came. body: the request as the client sent it.
 
-        stream: give a stream as soon as one speaks; its end is for the caller to validate.
+        stream: give a stream as soon as one speaks; its end is for the caller to validate. Where the request asks for a
+        form, the answer is whole all the same, since a form can be told only at its end. Raises RequestError for a
+        form that is none.
         """
+        has_form = wanted_form(body) is not None
         self._retries.earn()
         run = _Run(
             tiers,
             body,
-            validators,
-            stream=stream,
+            (*validators, FORM),
+            stream=stream and not has_form,
             random=self._random,
             retries=self._retries,
             deadline_s=deadline_s,
@@ -112,11 +119,13 @@ class _Run:
         if self._templates and self._may_go_on():
             template = self._templates[0]
             completion = await template.provider.complete(Call(template.model, self._body))
-            return Answered(completion, template, tuple(self._attempts), validated=False)
+            if self._has_form(completion):
+                return Answered(completion, template, tuple(self._attempts), validated=False)
         return self._failed()
 
     async def _ask(self, tier: Tier, later: Sequence[Tier]) -> Outcome | None:
         """Ask one tier, and once more where its failure says so; None: go on to the next."""
+        body = self._body
         for is_last_try in (False, True):
             seconds = self._deadline.attempt_s(
                 tier.timeout_s, RESERVE_S if later or self._templates else 0.0, self._now()
@@ -129,20 +138,21 @@ class _Run:
                 return None
             started = self._now()
             try:
-                given = await self._attempt(tier, leave, seconds)
+                given = await self._attempt(tier, body, leave, seconds)
             except AttemptFailed as failure:
                 self._note_failure(tier, failure, self._now() - started)
                 if is_last_try or (wait_s := self._wait_s(failure, later)) is None:
                     return None
                 await asyncio.sleep(wait_s)
+                body = ask_to_mend(self._body, failure)
             else:
                 return self._answered(tier, given, self._now() - started)
         return None
 
-    async def _attempt(self, tier: Tier, leave: Leave, seconds: float) -> Given:
+    async def _attempt(self, tier: Tier, body: Mapping[str, Any], leave: Leave, seconds: float) -> Given:
         """One call. What it says of the tier's health is told: at its end, for a stream by the stream itself."""
         try:
-            given = await self._call(tier, leave, seconds)
+            given = await self._call(Call(tier.model, body), tier, leave, seconds)
             if not isinstance(given, OpenStream):
                 validate(given, self._body, self._validators)
                 leave.ended(None, self._now())
@@ -154,8 +164,7 @@ class _Run:
             raise
         return given
 
-    async def _call(self, tier: Tier, leave: Leave, seconds: float) -> Given:
-        call = Call(tier.model, self._body)
+    async def _call(self, call: Call, tier: Tier, leave: Leave, seconds: float) -> Given:
         if self._stream:
             return await open_stream(tier, call, leave, total_s=seconds)
         try:
@@ -177,7 +186,7 @@ class _Run:
         cost_usd = tier.price.cost_usd(came.usage) if came else 0.0
         self._attempts.append(Attempt(tier.name, tier.model, seconds, failure.failure, failure.status, cost_usd))
         self._failures.append(failure)
-        if came is not None and failure.policy.giveable and self._second_best is None:
+        if came is not None and failure.policy.giveable and self._second_best is None and self._has_form(came):
             self._second_best = (came, tier)
 
     def _wait_s(self, failure: AttemptFailed, later: Sequence[Tier]) -> float | None:
@@ -185,7 +194,7 @@ class _Run:
         attempts_left = MAX_ATTEMPTS - len(self._attempts)
         if not failure.policy.again or attempts_left <= len(later):  # every later tier shall be asked once
             return None
-        wait_s = self._random.uniform(0, BACK_OFF_S)
+        wait_s = 0.0 if failure.failure is FailureClass.SCHEMA else self._random.uniform(0, BACK_OFF_S)
         if failure.failure is FailureClass.RATE_LIMIT:
             if failure.retry_after_s is None and later:
                 return None
@@ -193,6 +202,9 @@ class _Run:
         fits = wait_s < self._deadline.left_s(self._now()) - RESERVE_S
         is_worth_it = fits and (not later or wait_s <= SHORT_WAIT_S)
         return wait_s if is_worth_it and self._retries.spend() else None
+
+    def _has_form(self, completion: Completion) -> bool:
+        return FORM.objection(completion, self._body) is None
 
     def _may_go_on(self) -> bool:
         return not self._failures or self._failures[-1].policy.next_tier or self._failures[-1].unknown_model

@@ -40,6 +40,12 @@ def validate(completion: Completion, request: Mapping[str, Any], validators: Seq
             raise AttemptFailed(objection.failure, objection.words, completion=completion)
 
 
+def cut_as_asked(completion: Completion, request: Mapping[str, Any]) -> bool:
+    """Whether an answer ends at a length that the client itself set: its own wish."""
+    limit = request.get("max_tokens") or request.get("max_completion_tokens")
+    return completion.finish is Finish.LENGTH and bool(limit)
+
+
 def may_be_kept(completion: Completion) -> bool:
     """Whatever a route validates, only a whole text of the model's own free will is ever stored."""
     return (

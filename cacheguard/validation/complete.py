@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cacheguard.failures import FailureClass
 from cacheguard.providers.base import Finish
-from cacheguard.validation.base import Objection
+from cacheguard.validation.base import Objection, cut_as_asked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,7 @@ class Complete:
             case Finish.STOP | Finish.TOOL_CALLS:
                 return None
             case Finish.LENGTH:
-                if request.get("max_tokens") or request.get("max_completion_tokens"):
+                if cut_as_asked(completion, request):
                     return None
                 return Objection(FailureClass.TRUNCATED, "the answer was cut at the model's length limit")
             case Finish.CONTENT_FILTER:

@@ -109,7 +109,7 @@ async def test_the_fallback_is_asked_with_its_own_models_name_and_everything_els
     simulator, script, tiers, streamed
 ):
     wish = asked(response_format={"type": "json_object"}, temperature=0, tools=[{"type": "function"}], seed=7)
-    script(first={"status": 401})
+    script(first={"status": 401}, second={"text": "{}"})
     await ask(tiers("first", "second"), wish, streamed=streamed)
     first, second = simulator.calls["bodies"]
     assert (first["model"], second["model"]) == ("first-model", "second-model")

@@ -1,0 +1,111 @@
+"""An answer has the form that the request's response_format asks for. Costs 0.05 ms, and 3 ms when a schema is new."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from itertools import islice
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+from jsonschema.exceptions import SchemaError
+from jsonschema.validators import Draft202012Validator, extend, validator_for
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import EMPTY_REGISTRY
+
+from cacheguard.errors import RequestError
+from cacheguard.failures import FailureClass
+from cacheguard.validation.base import Objection, cut_as_asked
+from cacheguard.validation.json_patterns import KEYWORDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from cacheguard.providers.base import Completion
+
+_FIELD = "response_format"
+# So many errors, and so much of each, are told: a model mends them one by one, and an error may quote the answer.
+_ERRORS_TOLD = 3
+_ERROR_LIMIT = 200
+
+
+class JsonSchema:
+    """Objects to what is no JSON, or JSON of another form. An answer is taken as the client gets it, fences and all.
+
+    A refusal, a tool call and a length that the client itself set pass: they are no answers in that form.
+    """
+
+    name: ClassVar[str] = "json_schema"
+
+    def objection(self, completion: Completion, request: Mapping[str, Any]) -> Objection | None:
+        """Raises RequestError, as `wanted_form` does."""
+        schema = wanted_form(request)
+        if schema is None or completion.refusal or completion.has_tool_calls or cut_as_asked(completion, request):
+            return None
+        words = next(filter(None, (_wrong(text, schema) for text in _texts(completion))), "")
+        return Objection(FailureClass.SCHEMA, words) if words else None
+
+
+def wanted_form(request: Mapping[str, Any]) -> Any | None:
+    """A jsonschema validator for the form that is asked for; None: any text. Raises RequestError for a broken one."""
+    match request.get(_FIELD):
+        case {"type": "json_object"}:
+            return _read('{"type": "object"}')
+        case {"type": "json_schema", **rest}:
+            wanted = rest.get("json_schema")
+            if not isinstance(wanted, dict):
+                _refuse("json_schema is missing, or no object")
+            schema = wanted.get("schema")
+            return _read(json.dumps({} if schema is None else schema))
+        case _:
+            return None
+
+
+@lru_cache(maxsize=100)
+def _read(written: str) -> Any:
+    schema = json.loads(written)
+    if not isinstance(schema, dict):
+        _refuse("json_schema.schema is no object")
+    if "patternProperties" in written and "unevaluatedProperties" in written:
+        _refuse("json_schema.schema: patternProperties and unevaluatedProperties can't be checked together")
+    draft = validator_for(schema, default=Draft202012Validator)
+    try:
+        draft.check_schema(schema)
+    except SchemaError as exc:
+        where = "".join(f".{step}" for step in exc.absolute_path)
+        _refuse(f"json_schema.schema{where} is no valid JSON Schema: its {exc.validator} is wrong")
+    # Without a registry of its own, the library would fetch what a $ref names from anywhere.
+    return extend(draft, KEYWORDS)(schema, registry=EMPTY_REGISTRY)
+
+
+def _texts(completion: Completion) -> Iterator[str]:
+    """What every choice says; the first must say something."""
+    yield completion.text
+    for choice in completion.body["choices"][1:]:
+        if content := choice["message"].get("content"):
+            yield str(content)
+
+
+def _wrong(text: str, schema: Any) -> str:
+    """What is wrong, for the model that is to mend it; "" where nothing is."""
+    try:
+        answer = json.loads(text, parse_constant=_no_number)
+        errors = list(islice(schema.iter_errors(answer), _ERRORS_TOLD))
+    except RecursionError:
+        return "the answer is nested too deeply"
+    except Unresolvable as exc:
+        _refuse(f"json_schema.schema refers to {exc.ref!r}, which is not in it")
+    except json.JSONDecodeError as exc:
+        fenced = "it stands in a code fence" if text.lstrip().startswith("```") else str(exc)
+        return f"the answer is not bare JSON: {fenced}"
+    except ValueError as exc:
+        return f"the answer is not JSON: {exc}"
+    told = "; ".join(f"{error.json_path}: {error.message[:_ERROR_LIMIT]}" for error in errors)
+    return f"the answer does not fit the JSON Schema: {told}" if told else ""
+
+
+def _no_number(constant: str) -> NoReturn:
+    raise ValueError(f"it has no {constant}")
+
+
+def _refuse(why: str) -> NoReturn:
+    raise RequestError(f"{_FIELD}: {why}", param=_FIELD)
