@@ -46,9 +46,9 @@ class Corridor:
         route = self._routes.choose(request.route, request.body["model"])
         question = read_question(request.body["messages"])
         if isinstance(question, NoQuestion):
-            return await self._forward(request, route, question.reason)
+            return await self._forward(request, route, question.reason, trace)
         if reason := bypass_reason(request.body) or route.bypass_reason:
-            return await self._forward(request, route, reason)
+            return await self._forward(request, route, reason, trace)
         scope = scope_of(request.tenant, route.name, request.body, question, route.context)
         asked = Asked(request, route, scope, question)
         recalled = await self._border.cross("recall", self.recall(asked, trace), BROKEN)
@@ -60,7 +60,7 @@ class Corridor:
                 self._refresh(asked, stale)
                 return await self._serve(asked, stale)
             case Stale() | Miss():
-                return await self._ask(asked, recalled)
+                return await self._ask(asked, recalled, trace)
             case _:
                 assert_never(recalled.decision)
 
@@ -91,7 +91,7 @@ class Corridor:
             await self._remember(asked, reply.completion_id, found.match)
         return reply
 
-    async def _ask(self, asked: Asked, recalled: Recalled) -> Reply:
+    async def _ask(self, asked: Asked, recalled: Recalled, trace: Trace) -> Reply:
         """Answer from the tiers; when they fail, by an earlier answer that went stale."""
         try:
             return await self._upstream.reply(
@@ -99,13 +99,15 @@ class Corridor:
                 asked.route,
                 forwarded(recalled.decision, asked.request.directives),
                 lambda flight: self._anew(flight, asked, recalled),
+                trace,
                 sharing_key=asked.sharing_key,
                 kept_as=lambda completion_id, kept: self._remember(asked, completion_id, kept),
             )
-        except TiersFailed:
-            if isinstance(recalled.decision, Stale):
-                return await self._serve(asked, recalled.decision)
-            raise
+        except TiersFailed as failed:
+            if not isinstance(recalled.decision, Stale):
+                raise
+            reply = await self._serve(asked, recalled.decision)
+            return replace(reply, attempts=failed.attempts, left_alone=failed.left_alone)
 
     async def _anew(self, flight: Flight[Landed], asked: Asked, recalled: Recalled) -> Landed:
         """Cascade, validate, store: once for everyone who asks this now."""
@@ -127,11 +129,11 @@ class Corridor:
         match = await self._border.cross("recall", self._cache.exact(asked.scope, asked.question), None)
         return landed_earlier(match) if match and isinstance(self._decide(asked, [match]), Hit) else None
 
-    async def _forward(self, request: Request, route: Route, reason: str) -> Reply:
+    async def _forward(self, request: Request, route: Route, reason: str, trace: Trace) -> Reply:
         """Answer from the tiers, past the cache."""
         status = CacheStatus(forwarded="bypass", detail=reason)
         return await self._upstream.reply(
-            request, route, status, lambda flight: self._upstream.land(flight, request, route, route.tiers)
+            request, route, status, lambda flight: self._upstream.land(flight, request, route, route.tiers), trace
         )
 
     def _refresh(self, asked: Asked, stale: Stale) -> None:

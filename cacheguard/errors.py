@@ -8,6 +8,7 @@ CacheGuardError
 │   ├── UnknownRoute          404
 │   ├── UnknownCompletion     404
 │   ├── UnknownTier           404
+│   ├── UnknownTrace          404
 │   ├── NotInCache            504, only-if-cached and nothing fits
 │   └── ClientGone            499, nobody reads it any more
 ├── Overloaded                503, we are full; retry soon
@@ -22,13 +23,31 @@ CacheGuardError
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from cacheguard.cascade.outcome import Attempt
+
 
 class CacheGuardError(Exception):
-    """Base of all; `status` is the HTTP status that it maps to, `code` OpenAI's word for it."""
+    """Base of all; `status` is the HTTP status that it maps to, `code` OpenAI's word for it.
+
+    attempts, left_alone: the tiers that were asked before it came to this, and those that were not, to recover.
+    """
 
     status = 500
     type = "server_error"
     code: str | None = None
+    attempts: tuple[Attempt, ...] = ()
+    left_alone: tuple[str, ...] = ()
+
+    def after(self, attempts: tuple[Attempt, ...], left_alone: tuple[str, ...]) -> Self:
+        """This error, with what was tried."""
+        self.attempts = attempts
+        self.left_alone = left_alone
+        return self
 
 
 class RequestError(CacheGuardError):
@@ -73,6 +92,11 @@ class UnknownCompletion(RequestError):
 class UnknownTier(RequestError):
     status = 404
     code = "tier_not_found"
+
+
+class UnknownTrace(RequestError):
+    status = 404
+    code = "trace_not_found"
 
 
 class ClientGone(RequestError):

@@ -66,6 +66,7 @@ class Landed:
     may_be_kept: bool = False
     kept: Match | None = None
     is_template: bool = False
+    left_alone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ class Reply:
     entry: str = ""
     similarity: float | None = None
     attempts: tuple[Attempt, ...] = ()
+    left_alone: tuple[str, ...] = ()
     cost_usd: float = 0.0
 
 
@@ -122,6 +124,7 @@ def landed_reply(status: CacheStatus, route: str, landed: Landed) -> Reply:
         tier=landed.provenance.tier,
         entry=kept.answer.id if kept else "",
         attempts=landed.attempts,
+        left_alone=landed.left_alone,
         cost_usd=0.0 if status.collapsed else landed.provenance.cost_usd,
     )
 
@@ -141,6 +144,7 @@ def streamed_reply(
         content=content,
         tier=streaming.tier.name,
         attempts=streaming.attempts,
+        left_alone=streaming.left_alone,
     )
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cacheguard.request import Request
     from cacheguard.routes import Route
     from cacheguard.telemetry.events import Telemetry
+    from cacheguard.telemetry.trace import Trace
 
 Call: TypeAlias = "Callable[[Flight[Landed]], Coroutine[None, None, Landed]]"
 Kept: TypeAlias = "Callable[[str, Match], Awaitable[None]]"
@@ -46,6 +47,7 @@ class Upstream:
         route: Route,
         status: CacheStatus,
         call: Call,
+        trace: Trace,
         *,
         sharing_key: Hashable | None = None,
         kept_as: Kept | None = None,
@@ -55,17 +57,29 @@ class Upstream:
         kept_as: told of the phrasing that a stream was kept under, and of the completion id that its client has.
         """
         if request.directives.only_if_cached:
+            trace.unserved(route.name, CacheStatus(detail="only-if-cached"))
             raise NotInCache("no stored answer fits, and the request says only-if-cached")
         flight, collapsed = self._flights.join(sharing_key, call)
         status = replace(status, collapsed=collapsed)
+        trace.unserved(route.name, status)
         with flight.waited_for():
             if request.wants_stream:
                 chunks = await request.client.wait_for(flight.listen())
                 if chunks is not None and flight.streaming is not None:
+                    trace.note("first words")
                     completion_id = new_id()
-                    content = _to_the_end(chunks, flight, completion_id, kept_as)
+
+                    async def ended(landed: Landed) -> None:
+                        trace.note("rest of the stream")
+                        trace.replied(replace(landed_reply(status, route.name, landed), completion_id=completion_id))
+                        if landed.kept is not None and kept_as is not None:
+                            await kept_as(completion_id, landed.kept)
+
+                    content = _to_the_end(chunks, flight, ended)
                     return streamed_reply(status, route.name, flight.streaming, completion_id, content)
-            return landed_reply(status, route.name, await request.client.wait_for(flight.landing()))
+            landed = await request.client.wait_for(flight.landing())
+        trace.note("tiers")
+        return landed_reply(status, route.name, landed)
 
     def begin(self, key: Hashable | None, call: Call) -> None:
         """Start a call that nobody waits for, unless it is under way."""
@@ -85,10 +99,11 @@ class Upstream:
                 self._telemetry.attempted(route.name, outcome.attempts)
                 raise outcome.error()
             case Answered():
-                return self._landed(outcome.completion, outcome.tier, outcome.attempts, route, outcome.validated)
+                return self._landed(outcome, route)
             case Streaming():
                 completion, attempts = await self._publish(flight, outcome, route)
-                return self._landed(completion, outcome.tier, attempts, route, _passes(completion, request, route))
+                is_valid = _passes(completion, request, route)
+                return self._landed(Answered(completion, outcome.tier, attempts, is_valid, outcome.left_alone), route)
 
     async def _publish(
         self, flight: Flight[Landed], streaming: Streaming, route: Route
@@ -100,22 +115,24 @@ class Upstream:
             async for chunk in stream.chunks():
                 flight.publish(chunk)
         except AttemptFailed as failed:
-            self._telemetry.attempted(route.name, _settled(streaming, stream.completion(), failed.failure))
-            raise StreamBroken(f"the answer of tier '{streaming.tier.name}' broke off ({failed.failure})") from failed
+            attempts = _settled(streaming, stream.completion(), failed.failure)
+            self._telemetry.attempted(route.name, attempts)
+            broken = StreamBroken(f"the answer of tier '{streaming.tier.name}' broke off ({failed.failure})")
+            raise broken.after(attempts, streaming.left_alone) from failed
         return stream.completion(), _settled(streaming, stream.completion())
 
-    def _landed(
-        self, completion: Completion, tier: Tier, attempts: tuple[Attempt, ...], route: Route, is_valid: bool
-    ) -> Landed:
-        self._telemetry.attempted(route.name, attempts)
+    def _landed(self, answered: Answered, route: Route) -> Landed:
+        self._telemetry.attempted(route.name, answered.attempts)
+        completion, tier = answered.completion, answered.tier
         validators = tuple(validator.name for validator in route.validators)
-        cost_usd = sum(attempt.cost_usd for attempt in attempts)
+        cost_usd = sum(attempt.cost_usd for attempt in answered.attempts)
         return Landed(
             completion,
             Provenance(tier.name, completion.model or tier.model, cost_usd, validators),
-            attempts,
-            may_be_kept=is_valid and may_be_kept(completion),
+            answered.attempts,
+            may_be_kept=answered.validated and may_be_kept(completion),
             is_template=tier.is_template,
+            left_alone=answered.left_alone,
         )
 
     async def settle(self) -> None:
@@ -124,15 +141,13 @@ class Upstream:
 
 
 async def _to_the_end(
-    chunks: AsyncGenerator[Chunk, None], flight: Flight[Landed], completion_id: str, kept_as: Kept | None
+    chunks: AsyncGenerator[Chunk, None], flight: Flight[Landed], ended: Callable[[Landed], Awaitable[None]]
 ) -> AsyncGenerator[Chunk, None]:
     """The chunks, and at their end what the call raises where the answer broke off. It ends when the answer is kept."""
     async with aclosing(chunks):
         async for chunk in chunks:
             yield chunk
-    landed = await flight.landing()
-    if landed.kept is not None and kept_as is not None:
-        await kept_as(completion_id, landed.kept)
+    await ended(await flight.landing())
 
 
 def _passes(completion: Completion, request: Request, route: Route) -> bool:

@@ -86,10 +86,17 @@ class Service:
 
     async def answer(self, request: Request, trace: Trace) -> Reply:
         """One request through the corridor; what comes while the service starts waits until it has."""
-        await self._start_ended.wait()
-        if not self.is_ready:
-            raise Overloaded("the service could not start, or is stopping", RETRY_AFTER_S)
-        return await self.corridor.answer(request, trace)
+        self.telemetry.traces.keep(trace)
+        try:
+            await self._start_ended.wait()
+            if not self.is_ready:
+                raise Overloaded("the service could not start, or is stopping", RETRY_AFTER_S)
+            reply = await self.corridor.answer(request, trace)
+        except BaseException as error:
+            trace.failed(error)
+            raise
+        trace.replied(reply)
+        return reply
 
     async def aclose(self) -> None:
         """Finish what was begun, save, and let go of everything."""

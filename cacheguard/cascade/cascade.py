@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -74,7 +75,7 @@ class Cascade:
             retries=self._retries,
             deadline_s=deadline_s,
         )
-        return await run.outcome()
+        return replace(await run.outcome(), left_alone=run.left_alone)
 
 
 class _Run:
@@ -105,6 +106,10 @@ class _Run:
         self._attempts: list[Attempt] = []
         self._failures: list[AttemptFailed] = []
         self._second_best: tuple[Completion, Tier] | None = None
+
+    @property
+    def left_alone(self) -> tuple[str, ...]:
+        return tuple(tier.name for tier in self._left_alone)
 
     async def outcome(self) -> Outcome:
         for place, tier in enumerate(self._models):
@@ -218,7 +223,6 @@ class _Run:
             tuple(self._attempts),
             self._failures[-1] if self._failures else no_time,
             retry_after_s=max(0.0, min(waits, default=RETRY_AFTER_S)),
-            left_alone=tuple(tier.name for tier in self._left_alone),
         )
 
 

@@ -26,15 +26,24 @@ class Attempt:
     status: int | None = None
     cost_usd: float = 0.0
 
+    @property
+    def outcome(self) -> str:
+        """In a word."""
+        return self.failure or "answered"
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A tier answered. validated: False where it is the best that could be had, to be given but never kept."""
+    """A tier answered. validated: False where it is the best that could be had, to be given but never kept.
+
+    left_alone, here as below: tiers that were not asked, since their breaker is open or they asked to be left alone.
+    """
 
     completion: Completion
     tier: Tier
     attempts: tuple[Attempt, ...]
     validated: bool = True
+    left_alone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +53,12 @@ class Streaming:
     stream: OpenStream
     tier: Tier
     attempts: tuple[Attempt, ...]
+    left_alone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """No tier gave an answer. last: what ended it. retry_after_s: when a tier may be back.
-
-    left_alone: tiers that were not asked, since their breaker is open or they asked to be left alone.
-    """
+    """No tier gave an answer. last: what ended it. retry_after_s: when a tier may be back."""
 
     attempts: tuple[Attempt, ...]
     last: AttemptFailed
@@ -59,7 +66,11 @@ class Failed:
     left_alone: tuple[str, ...] = ()
 
     def error(self) -> CacheGuardError:
-        """What the client is told: its own fault in the provider's words, anything else by tiers and classes alone."""
+        """What the client is told, and what was tried before."""
+        return self._said().after(self.attempts, self.left_alone)
+
+    def _said(self) -> CacheGuardError:
+        """The client's own fault in the provider's words, anything else by tiers and classes alone."""
         match self.last.failure:
             case FailureClass.CONTEXT_LENGTH:
                 return RequestError(str(self.last), param="messages", code="context_length_exceeded")

@@ -15,9 +15,17 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from cacheguard.reply import Reply
     from cacheguard.settings import Settings
     from cacheguard.telemetry.trace import Trace
+
+# Labels, and where a trace has what they stand for.
+FACTS = {
+    "Cache-Status": "cache_status",
+    "route": "route",
+    "tier": "tier",
+    "entry": "entry",
+    "similarity": "similarity",
+}
 
 
 def ask(
@@ -50,13 +58,13 @@ async def _ask(settings: Settings, text: str, route: str | None, tenant: str) ->
         trace = Trace(time.perf_counter)
         try:
             reply = await service.answer(Request(tenant, body, Patient(), route or DEFAULT_ROUTE), trace)
-            took_ms = trace.seconds * 1000
+            assert isinstance(reply.content, Completion)  # noqa: S101 - only those who want streams get them
+            print(reply.content.text, flush=True)
         finally:
+            trace.end()
             aside.print(steps_table(trace))
-        assert isinstance(reply.content, Completion)  # noqa: S101 - only those who want streams get them
-        print(reply.content.text)
-        for name, value in facts(reply, took_ms):
-            aside.print(f"{name:<14}{value}", markup=False)
+            for name, value in facts(trace):
+                aside.print(f"{name:<14}{value}", markup=False)
 
 
 def steps_table(trace: Trace) -> Table:
@@ -70,18 +78,13 @@ def steps_table(trace: Trace) -> Table:
     return table
 
 
-def facts(reply: Reply, took_ms: float) -> Iterator[tuple[str, str]]:
-    yield "Cache-Status", str(reply.status)
-    yield "route", reply.route
-    yield "tier", reply.tier
-    if reply.entry:
-        yield "entry", reply.entry
-    if reply.similarity is not None:
-        yield "similarity", f"{reply.similarity:.4f}"
-    for attempt in reply.attempts:
-        outcome = attempt.failure or "answered"
-        yield (
-            "attempt",
-            f"{attempt.tier} ({attempt.model}): {outcome}, {attempt.seconds * 1000:.0f} ms, ${attempt.cost_usd:.6f}",
-        )
-    yield "took", f"{took_ms:.1f} ms, ${reply.cost_usd:.6f}"
+def facts(trace: Trace) -> Iterator[tuple[str, str]]:
+    """What `GET /admin/api/traces/ID` tells too; what isn't there is left out."""
+    said = trace.as_json()
+    yield from ((label, str(said[key])) for label, key in FACTS.items() if said[key] is not None)
+    for attempt in said["attempts"]:
+        took = f"{attempt['seconds'] * 1000:.0f} ms, ${attempt['cost_usd']:.6f}"
+        yield "attempt", f"{attempt['tier']} ({attempt['model']}): {attempt['outcome']}, {took}"
+    for tier in said["left_alone"]:
+        yield "left alone", tier
+    yield "took", f"{said['ms']:.1f} ms, ${said['cost_usd']:.6f}"

@@ -10,6 +10,8 @@ from starlette.responses import JSONResponse
 from cacheguard.errors import CacheGuardError, Overloaded, RequestError, StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.exceptions import HTTPException
     from starlette.requests import Request
 
@@ -22,10 +24,11 @@ def error_body(error: CacheGuardError) -> dict[str, Any]:
     return {"error": {"message": str(error), "type": error.type, "param": param, "code": error.code}}
 
 
-def error_response(error: CacheGuardError) -> JSONResponse:
+def error_response(error: CacheGuardError, fields: Mapping[str, str] | None = None) -> JSONResponse:
+    """fields: further header fields."""
     if isinstance(error, StoreError):  # its message names files, which are no client's business
         error = Overloaded("the cache can't be used right now; try again soon", STORE_RETRY_S)
-    headers = {}
+    headers = dict(fields or {})
     if isinstance(error, Overloaded):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     return JSONResponse(error_body(error), error.status, headers)

@@ -15,7 +15,7 @@ _SOUND = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 class RequestId:
-    """ASGI middleware."""
+    """ASGI middleware. Endpoints find the id in their request's state."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -26,6 +26,7 @@ class RequestId:
             return
         said = Headers(scope=scope).get("x-request-id", "")
         request_id = said if _SOUND.fullmatch(said) else f"req_{secrets.token_hex(12)}"
+        scope.setdefault("state", {})["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -11,13 +11,13 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from cacheguard.cascade.breaker import State
+from cacheguard.telemetry.trace import Traces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from cacheguard.cascade.outcome import Attempt
     from cacheguard.cascade.tier import Tier
-    from cacheguard.reply import Reply
     from cacheguard.telemetry.trace import Trace
 
 # From an exact hit (well under a millisecond) to a tier's time-out.
@@ -28,6 +28,7 @@ class Telemetry:
     """Counts into a registry of its own and logs through structlog. Labels are names from the settings, no texts."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.traces = Traces()
         self._log = structlog.get_logger("cacheguard")
         self._answers = Counter("cacheguard_answers", "Answers given", ["route", "outcome"], registry=registry)
         self._seconds = Histogram(
@@ -62,27 +63,28 @@ class Telemetry:
                 left_alone = partial(_is_left_alone, tier, clock)
                 self._left_alone.labels(tier.name).set_function(left_alone)
 
-    def answered(self, reply: Reply, trace: Trace) -> None:
+    def answered(self, trace: Trace) -> None:
         """An answer was given whole."""
-        outcome = _outcome(reply)
-        self._answers.labels(reply.route, outcome).inc()
-        self._seconds.labels(outcome).observe(trace.seconds)
+        trace.end()
+        seconds = trace.seconds or 0.0
+        self._answers.labels(trace.route, trace.outcome).inc()
+        self._seconds.labels(trace.outcome).observe(seconds)
         self._log.info(
             "answer",
-            route=reply.route,
-            outcome=outcome,
-            reason=reply.status.detail or None,
-            similarity=reply.similarity,
-            tier=reply.tier,
-            attempts=len(reply.attempts),
-            latency_ms=round(trace.seconds * 1000, 2),
-            cost_usd=reply.cost_usd,
+            route=trace.route,
+            outcome=trace.outcome,
+            reason=(trace.status and trace.status.detail) or None,
+            similarity=trace.similarity,
+            tier=trace.tier,
+            attempts=len(trace.attempts),
+            latency_ms=round(seconds * 1000, 2),
+            cost_usd=trace.cost_usd,
         )
 
     def attempted(self, route: str, attempts: Sequence[Attempt]) -> None:
         """Tiers were called."""
         for attempt in attempts:
-            self._attempts.labels(route, attempt.tier, attempt.failure or "answered").inc()
+            self._attempts.labels(route, attempt.tier, attempt.outcome).inc()
             self._attempt_seconds.labels(attempt.tier).observe(attempt.seconds)
             self._cost.labels(route, attempt.tier).inc(attempt.cost_usd)
 
@@ -102,12 +104,3 @@ class Telemetry:
 def _is_left_alone(tier: Tier, clock: Callable[[], float]) -> bool:
     state, _ = tier.health.state(clock())
     return state is State.OPEN
-
-
-def _outcome(reply: Reply) -> str:
-    status = reply.status
-    if status.hit:
-        return f"hit-{status.detail}"
-    if status.collapsed:
-        return "collapsed"
-    return status.forwarded
