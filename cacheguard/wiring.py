@@ -28,13 +28,16 @@ from cacheguard.providers.gemini import GeminiProvider
 from cacheguard.providers.openai import OpenAIProvider
 from cacheguard.providers.template import TemplateProvider
 from cacheguard.routes import Mode, Route, Routes
-from cacheguard.settings import ModelTier, TemplateTier
+from cacheguard.settings import ForbiddenCheck, LengthCheck, ModelTier, PatternCheck, TemplateTier
 from cacheguard.stores.memory import MemoryStore
 from cacheguard.stores.sqlite import SqliteStore
 from cacheguard.telemetry.events import Telemetry
 from cacheguard.tenants import Tenants
 from cacheguard.upstream import Upstream
 from cacheguard.validation import REGISTRY
+from cacheguard.validation.forbidden import Forbidden
+from cacheguard.validation.length import Length
+from cacheguard.validation.pattern import Pattern
 from embeddings.opening import open_embedder
 from embeddings.remote import RemoteEndpoint
 from index.partitions import Partitions
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
     from cacheguard.request import Request
     from cacheguard.stores.base import Store
     from cacheguard.telemetry.trace import Trace
+    from cacheguard.validation.base import Validator
     from embeddings.base import Embedder
 
 # How soon an answer that another process wrote is found by similarity; exact matches are found at once.
@@ -239,8 +243,20 @@ def make_route(name: str, route: configured.Route, tiers: dict[str, Tier]) -> Ro
         terms=Terms(cache.ttl_s, cache.stale_while_revalidate_s, cache.stale_if_error_s),
         rule=CAUTIOUS if cache.decision == "auto" else CosineThreshold(cache.decision),
         context=cache.context,
-        validators=tuple(REGISTRY[validator]() for validator in route.validators),
+        validators=tuple(make_validator(check) for check in route.validators),
     )
+
+
+def make_validator(check: configured.Check) -> Validator:
+    match check:
+        case LengthCheck():
+            return Length(check.length.min_chars, check.length.max_chars)
+        case PatternCheck():
+            return Pattern(check.pattern.must)
+        case ForbiddenCheck():
+            return Forbidden(check.forbidden.words, check.forbidden.pattern)
+        case _:
+            return REGISTRY[check]()
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

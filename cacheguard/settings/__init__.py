@@ -1,6 +1,7 @@
 """Settings: one tree, read from cacheguard.yaml and the environment."""
 
 from cacheguard.settings.answering import Cache, ModelTier, Price, Provider, Route, TemplateTier, Tier
+from cacheguard.settings.checks import Check, ForbiddenCheck, LengthCheck, PatternCheck
 from cacheguard.settings.load import Loaded, load
 from cacheguard.settings.service import ApiKey, Auth, Embedding, Index, Server, Store
 from cacheguard.settings.show import effective, effective_yaml, json_schema
@@ -11,10 +12,14 @@ __all__ = [
     "ApiKey",
     "Auth",
     "Cache",
+    "Check",
     "Embedding",
+    "ForbiddenCheck",
     "Index",
+    "LengthCheck",
     "Loaded",
     "ModelTier",
+    "PatternCheck",
     "Price",
     "Provider",
     "Route",

@@ -16,6 +16,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
+from cacheguard.settings.checks import PLAIN, Check
 from cacheguard.settings.values import (
     Count,
     Decision,
@@ -157,9 +158,6 @@ class Route(Section):
     cache: Cache = Cache()
     """What the route keeps and gives again."""
     # `validate` is a method of pydantic's models.
-    validators: Annotated[tuple[Literal["not_empty", "complete", "not_refusal"], ...], Field(alias="validate")] = (
-        "not_empty",
-        "complete",
-        "not_refusal",
-    )
-    """Checks that an answer must pass before it is given or kept."""
+    validators: Annotated[tuple[Check, ...], Field(alias="validate")] = PLAIN
+    """Checks that an answer must pass before it is given or kept: names, or mappings of a name to its options. The form
+    that a request asks for (response_format) is checked always."""

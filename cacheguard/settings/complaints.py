@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from cacheguard.settings.answering import TIER_KINDS
+from cacheguard.settings.checks import CHECK_KINDS
 from cacheguard.settings.document import NOTHING
 from cacheguard.settings.tree import Settings
 
@@ -42,6 +43,7 @@ EXPECTED = {
     "less_than_equal": "at most {le:g}",
 }
 
+KINDS = {**TIER_KINDS, **CHECK_KINDS}
 COLLECTIONS = ("a list", "a mapping")
 NAMES = "letters, digits, '.', '_' and '-' only, the first a letter or digit, 64 at most"
 SETTING = re.compile(r"[A-Za-z_-]{1,40}")
@@ -52,7 +54,7 @@ def complaints(error: ValidationError, document: Document) -> str:
     """One line for each key that is wrong, in the file's order."""
     said: dict[Where, str] = {}
     for detail in error.errors(include_url=False, include_input=False):
-        where = tuple(step for step in detail["loc"] if step not in TIER_KINDS and step != "[key]")
+        where = tuple(step for step in detail["loc"] if step not in KINDS and step != "[key]")
         predicate = _predicate(detail, where, document)
         if detail["type"] == "extra_forbidden" and not SETTING.fullmatch(str(where[-1])):
             where = (*where[:-1], "…")  # it may be a secret in place of a key: `keys: [{sk-1…: acme}]`
@@ -109,8 +111,8 @@ def _keys_beside(loc: Where) -> list[str]:
     """The keys of the section in which the last step of `loc` stands."""
     kind: Any = Settings
     for step in loc[:-1]:
-        if step in TIER_KINDS:
-            kind = TIER_KINDS[step]
+        if step in KINDS:
+            kind = KINDS[step]
         elif get_origin(kind) is tuple:
             kind = get_args(kind)[0]
         elif get_origin(kind) is dict:

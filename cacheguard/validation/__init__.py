@@ -1,4 +1,4 @@
-"""May this answer be given? One small file per validator; `REGISTRY` names them for the settings."""
+"""May this answer be given? One small file per validator; `REGISTRY` names those without options."""
 
 from __future__ import annotations
 

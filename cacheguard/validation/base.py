@@ -40,6 +40,11 @@ def validate(completion: Completion, request: Mapping[str, Any], validators: Seq
             raise AttemptFailed(objection.failure, objection.words, completion=completion)
 
 
+def is_answer(completion: Completion) -> bool:
+    """Whether the model answers, rather than refusing in its own field or calling tools."""
+    return not completion.refusal and not completion.has_tool_calls
+
+
 def cut_as_asked(completion: Completion, request: Mapping[str, Any]) -> bool:
     """Whether an answer ends at a length that the client itself set: its own wish."""
     limit = request.get("max_tokens") or request.get("max_completion_tokens")

@@ -50,10 +50,15 @@ def _additional_properties(check: Any, wanted: Any, instance: Any, schema: Schem
 
 
 def _found(patterns: Iterable[str], text: str) -> bool:
+    return any(_regex(pattern).is_in(text) for pattern in patterns)
+
+
+def _regex(pattern: str) -> Regex:
     try:
-        return any(Regex(pattern).is_in(text) for pattern in patterns)
+        return Regex(pattern)
     except ValueError as exc:
-        raise RequestError(f"response_format: json_schema.schema: {exc}", param="response_format") from None
+        why = f"response_format: json_schema.schema: the pattern {pattern!r} can't be used: {exc}"
+        raise RequestError(why, param="response_format") from None
 
 
 KEYWORDS = {

@@ -14,7 +14,7 @@ from referencing.jsonschema import EMPTY_REGISTRY
 
 from cacheguard.errors import RequestError
 from cacheguard.failures import FailureClass
-from cacheguard.validation.base import Objection, cut_as_asked
+from cacheguard.validation.base import Objection, cut_as_asked, is_answer
 from cacheguard.validation.json_patterns import KEYWORDS
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class JsonSchema:
     def objection(self, completion: Completion, request: Mapping[str, Any]) -> Objection | None:
         """Raises RequestError, as `wanted_form` does."""
         schema = wanted_form(request)
-        if schema is None or completion.refusal or completion.has_tool_calls or cut_as_asked(completion, request):
+        if schema is None or not is_answer(completion) or cut_as_asked(completion, request):
             return None
         words = next(filter(None, (_wrong(text, schema) for text in _texts(completion))), "")
         return Objection(FailureClass.SCHEMA, words) if words else None

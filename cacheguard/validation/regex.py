@@ -16,7 +16,7 @@ class Regex:
             self._finds = SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex"))
         except SchemaError as exc:
             *_, why = str(exc).splitlines()
-            raise ValueError(f"the pattern {pattern!r} can't be used: {why.strip().removeprefix('error: ')}") from None
+            raise ValueError(why.strip().removeprefix("error: ")) from None
 
     def is_in(self, text: str) -> bool:
         return self._finds.isinstance_python(text)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 from pathlib import Path
 
 import pytest
 
 from cacheguard.errors import ConfigError
-from cacheguard.settings import load
+from cacheguard.settings import effective, effective_yaml, load
 
 CONTRACT = """\
 server:    {host: 127.0.0.1, port: 8000, max_body_mb: 1, max_in_flight: 512}
@@ -119,6 +120,18 @@ def test_a_file_that_names_no_models_gets_the_embedded_ones(loaded):
 def test_flags_win_over_the_file(loaded):
     server = loaded("server: {port: 9000, host: localhost}\n", port=7000).settings.server
     assert (server.host, server.port) == ("localhost", 7000)
+
+
+def test_checks_with_options_are_shown_as_they_are_written(loaded):
+    checks = [
+        "complete",
+        {"length": {"min_chars": 1, "max_chars": 2000}},
+        {"pattern": {"must": "[0-9]"}},
+        {"forbidden": {"words": ["C++"], "pattern": "(?i)cobol"}},
+    ]
+    given = loaded(f"{TIERS}routes: {{faq: {{tiers: [a], validate: {json.dumps(checks)}}}}}\n").settings
+    assert effective(given)["routes"]["faq"]["validate"] == checks
+    assert loaded(effective_yaml(given)).settings == given
 
 
 def test_a_wrong_flag_is_named_as_a_flag(refusal):
@@ -332,7 +345,52 @@ def test_a_companys_own_service_needs_no_address_but_may_have_another(loaded):
         ("{tiers: [b]}", "tiers[0] is 'b'; known: a"),
         (
             "{tiers: [a], validate: [complet]}",
-            "validate[0] is 'complet'; did you mean 'complete'? known: not_empty, complete, not_refusal",
+            (
+                "validate[0] is 'complet'; did you mean 'complete'? known: not_empty, complete, not_refusal, length, "
+                "pattern, forbidden"
+            ),
+        ),
+        ("{tiers: [a], validate: [length]}", "validate[0] needs options: length: {min_chars, max_chars}"),
+        (
+            "{tiers: [a], validate: [complete: {}]}",
+            "validate[0] gives complete options, but it has none: write it alone",
+        ),
+        (
+            "{tiers: [a], validate: [lenght: {}]}",
+            "validate[0] must be one check with its options; known: length, pattern, forbidden",
+        ),
+        ("{tiers: [a], validate: [length: ]}", "validate[0].length is empty: give it a value, or take it out"),
+        (
+            "{tiers: [a], validate: [[complete]]}",
+            "validate[0] must be the name of a check, or a mapping of its name to its options",
+        ),
+        (
+            "{tiers: [a], validate: [length: {max_char: 5}]}",
+            "validate[0].length.max_char is unknown; did you mean 'max_chars'? known: min_chars, max_chars",
+        ),
+        (
+            "{tiers: [a], validate: [length: {min_chars: 5, max_chars: 4}]}",
+            "validate[0].length.max_chars is less than min_chars, 5",
+        ),
+        (
+            "{tiers: [a], validate: [length: {max_chars: 0}]}",
+            "validate[0].length.max_chars is '0'; it must be at least 1",
+        ),
+        ("{tiers: [a], validate: [pattern: {}]}", "validate[0].pattern.must is missing"),
+        (
+            "{tiers: [a], validate: [pattern: {must: '(a'}]}",
+            "validate[0].pattern.must can't be used as a regular expression: unclosed group",
+        ),
+        (
+            "{tiers: [a], validate: [complete, forbidden: {pattern: '(?=a)'}]}",
+            (
+                "validate[1].forbidden.pattern can't be used as a regular expression: look-around, including "
+                "look-ahead and look-behind, is not supported"
+            ),
+        ),
+        (
+            "{tiers: [a], validate: [forbidden: {}]}",
+            "validate[0].forbidden forbids nothing: give it words or a pattern",
         ),
         ("{tiers: [a], deadline_s: 0}", "deadline_s is '0'; it must be above 0"),
         ("{tiers: [a], cache: {ttl_s: -1}}", "cache.ttl_s is '-1'; it must be at least 0"),
