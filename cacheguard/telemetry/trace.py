@@ -86,6 +86,9 @@ class Trace:
         """The client has all that it will get."""
         self.seconds = self._clock() - self._begun
 
+    def is_known_as(self, said_id: str) -> bool:
+        return bool(said_id) and said_id in {self.request_id, self.completion_id}
+
     @property
     def outcome(self) -> str:
         """In a word: an error's code, the kind of hit, or why a tier was asked."""
@@ -138,7 +141,5 @@ class Traces:
         return islice(reversed(self._kept), limit)
 
     def find(self, said_id: str) -> Trace | None:
-        """By the request's id or its completion's; the newest, where a client said one id twice."""
-        return next(
-            (trace for trace in reversed(self._kept) if said_id in {trace.request_id, trace.completion_id}), None
-        )
+        """By the request's id or its completion's; the newest, where clients said one id twice."""
+        return next((trace for trace in reversed(self._kept) if trace.is_known_as(said_id)), None)

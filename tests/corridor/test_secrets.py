@@ -1,4 +1,4 @@
-"""No secret and no word of a prompt or an answer appears in a log line, a metric or an error."""
+"""No secret and no word of a prompt or an answer appears in a log line, a metric, a trace or an error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MARKS = (PROMPT, SECOND, ANSWER, SYSTEM, CLIENT_KEY, HOST_KEY, NOTE, USER)
 SETTINGS = (
     PLACES
     + f"""
-auth: {{keys: [{{key: {CLIENT_KEY}, tenant: ann}}]}}
+auth: {{keys: [{{key: {CLIENT_KEY}, tenant: ann, admin: true}}]}}
 tiers: {{strong: {{provider: host, model: strong-model}}}}
 routes:
   default: {{tiers: [strong], cache: {{ttl_s: 100, stale_while_revalidate_s: 50, stale_if_error_s: 1000}}}}
@@ -86,11 +86,13 @@ def test_a_mixed_run_leaves_no_trace_of_secrets_or_prompts(tmp_path, logged, mon
         refusals += [asker.post(CHAT, content=body).text for body in bad]
         refusals.append(service.asker(key=f"{CLIENT_KEY}2").ask(PROMPT).text)
         metrics = asker.get("/metrics").text
+        traces = asker.get("/admin/api/traces?limit=1000").text
     log = logged()
     assert "cache broken" in log
     assert "outcome" in log
     assert len(refusals) > 10
-    for shown in (log, metrics, "\n".join(refusals)):
+    assert "left_alone" in traces
+    for shown in (log, metrics, traces, "\n".join(refusals)):
         assert [mark for mark in MARKS if mark in shown] == []
 
 

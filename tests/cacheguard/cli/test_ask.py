@@ -51,3 +51,5 @@ def test_when_no_tier_answers_it_says_which_were_asked(tmp_path):
     asked = run(tmp_path, "ask", "Hello?")
     assert (asked.returncode, asked.stdout) == (1, "")
     assert "cacheguard: no tier could answer (strong: transport" in asked.stderr
+    assert "attempt       strong (simulated): transport" in asked.stderr
+    assert "Cache-Status  cacheguard; fwd=miss" in asked.stderr
