@@ -7,6 +7,7 @@ import math
 import time
 from collections import defaultdict
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, assert_never
 
@@ -18,6 +19,7 @@ from cacheguard.cache import Cache
 from cacheguard.cascade.breaker import Terms as BreakerTerms
 from cacheguard.cascade.cascade import Cascade
 from cacheguard.cascade.health import Block, Health
+from cacheguard.cascade.probing import probe_all
 from cacheguard.cascade.tier import Price, Tier
 from cacheguard.errors import Overloaded
 from cacheguard.feedback import Feedback
@@ -43,7 +45,7 @@ from embeddings.remote import RemoteEndpoint
 from index.partitions import Partitions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from cacheguard import settings as configured
     from cacheguard.providers.base import Provider
@@ -123,8 +125,16 @@ class Service:
         for every_s, step, do in (
             (FOLLOW_EVERY_S, "follow", index.follow),
             (self.settings.index.snapshot_every_s, "snapshot", index.save),
+            *self._probes(),
         ):
             self._open.push_async_callback(_stop, asyncio.create_task(self._repeat(every_s, step, do)))
+
+    def _probes(self) -> Iterator[tuple[float, str, Callable[[], Awaitable[None]]]]:
+        """For each provider that wants it: how often its tiers are looked at."""
+        for name, provider in self.settings.providers.items():
+            if provider.probe_every_s:
+                tiers = [self.tiers[tier] for tier, its in self.settings.tiers.items() if _asks(its, name)]
+                yield provider.probe_every_s, "probe", partial(probe_all, tiers, time.monotonic)
 
     async def _repeat(self, every_s: float, step: str, do: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -262,3 +272,7 @@ def make_validator(check: configured.Check) -> Validator:
 async def _stop(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.wait([task])
+
+
+def _asks(tier: configured.Tier, provider: str) -> bool:
+    return isinstance(tier, ModelTier) and tier.provider == provider

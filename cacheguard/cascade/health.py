@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 ACCOUNT_S = 300.0
 SCHEMAS = 100
 TERMS = Terms()
+# In the place of a response schema: a host that lists its models has shown nothing of its answers.
+MODELS = "list of models"
 
 
 class Block:
@@ -77,6 +79,10 @@ class Health:
                 return None
             permits.append((breaker, permit))
         return Leave(self, *permits)
+
+    def admit_probe(self, now: float) -> Leave | None:
+        """Leave to ask for the list of models, where calls have failed and may succeed again."""
+        return self.admit(MODELS, now) if self._calls.state(now) is State.HALF_OPEN else None
 
     def heard(self, failure: AttemptFailed, now: float) -> None:
         """What a failure says beside its vote: how long to stay away."""

@@ -56,6 +56,9 @@ class Provider(Section):
     """Longest wait for a connection, in seconds."""
     breaker: Breaker = Breaker()
     """When its models are left alone, each by its own calls."""
+    probe_every_s: Positive | None = None
+    """Seconds between looks at a host that was left alone and may be back: it is asked for its list of models, which
+    costs nothing. Without it, a client's request is what tries it again."""
 
     @field_validator("base_url", mode="before")
     @classmethod
