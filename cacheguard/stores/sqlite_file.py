@@ -65,10 +65,14 @@ def open_file(path: Path, busy_s: float) -> sqlite3.Connection:
 def connect(path: Path, busy_s: float) -> sqlite3.Connection:
     """A connection in autocommit mode, to be used by one thread at a time."""
     db = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
-    # NORMAL: killing the process loses nothing; a power cut may lose the last moments but never damages the
-    # file, and commits need no fsync. Source: sqlite.org/pragma.html#pragma_synchronous
-    db.execute("PRAGMA synchronous = NORMAL")
-    db.execute("PRAGMA foreign_keys = ON")
+    try:
+        # NORMAL: killing the process loses nothing; a power cut may lose the last moments but never damages the
+        # file, and commits need no fsync. Source: sqlite.org/pragma.html#pragma_synchronous
+        db.execute("PRAGMA synchronous = NORMAL")
+        db.execute("PRAGMA foreign_keys = ON")
+    except BaseException:
+        db.close()  # what is no database shows itself here
+        raise
     return db
 
 

@@ -130,6 +130,7 @@ async def test_two_thousand_random_questions_never_cross_a_wall(tmp_path):
     founded = {}
     hits = 0
     with simulated() as provider:
+        provider.play({"text": '{"limit": "raised"}'})
         async with running(settings_in(tmp_path, SETTINGS, provider.base_url)) as service:
             for _ in range(2000):
                 behind = draw.randrange(len(walls))
