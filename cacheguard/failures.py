@@ -60,6 +60,7 @@ class AttemptFailed(Exception):
     """One attempt at one tier failed.
 
     status: the provider's HTTP status. retry_after_s: its hint. completion: what came, where something did.
+    unchecked: nothing is known against it.
     The message is the provider's own: it may go to the caller whose request was at fault, never into a log.
     """
 
@@ -72,6 +73,7 @@ class AttemptFailed(Exception):
         retry_after_s: float | None = None,
         unknown_model: bool = False,
         completion: Completion | None = None,
+        unchecked: bool = False,
     ) -> None:
         super().__init__(message)
         self.failure = failure
@@ -79,7 +81,13 @@ class AttemptFailed(Exception):
         self.retry_after_s = retry_after_s
         self.unknown_model = unknown_model
         self.completion = completion
+        self.unchecked = unchecked
 
     @property
     def policy(self) -> Policy:
         return POLICIES[self.failure]
+
+    @property
+    def giveable(self) -> bool:
+        """What came may be given when nothing better does."""
+        return self.completion is not None and (self.unchecked or self.policy.giveable)

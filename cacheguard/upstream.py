@@ -102,7 +102,7 @@ class Upstream:
                 return self._landed(outcome, route)
             case Streaming():
                 completion, attempts = await self._publish(flight, outcome, route)
-                is_valid = _passes(completion, request, route)
+                is_valid = await _passes(completion, request, route)
                 return self._landed(Answered(completion, outcome.tier, attempts, is_valid, outcome.left_alone), route)
 
     async def _publish(
@@ -150,9 +150,9 @@ async def _to_the_end(
     await ended(await flight.landing())
 
 
-def _passes(completion: Completion, request: Request, route: Route) -> bool:
+async def _passes(completion: Completion, request: Request, route: Route) -> bool:
     try:
-        validate(completion, request.body, route.validators)
+        await validate(completion, request.body, route.validators)
     except AttemptFailed:
         return False
     return True

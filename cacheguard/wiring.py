@@ -9,7 +9,7 @@ from collections import defaultdict
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from prometheus_client import CollectorRegistry
 
@@ -30,7 +30,7 @@ from cacheguard.providers.gemini import GeminiProvider
 from cacheguard.providers.openai import OpenAIProvider
 from cacheguard.providers.template import TemplateProvider
 from cacheguard.routes import Mode, Route, Routes
-from cacheguard.settings import ForbiddenCheck, LengthCheck, ModelTier, PatternCheck, TemplateTier
+from cacheguard.settings import ForbiddenCheck, LengthCheck, ModelTier, PatternCheck, RelevanceCheck, TemplateTier
 from cacheguard.stores.memory import MemoryStore
 from cacheguard.stores.sqlite import SqliteStore
 from cacheguard.telemetry.events import Telemetry
@@ -40,12 +40,13 @@ from cacheguard.validation import REGISTRY
 from cacheguard.validation.forbidden import Forbidden
 from cacheguard.validation.length import Length
 from cacheguard.validation.pattern import Pattern
+from cacheguard.validation.relevance import Relevance
 from embeddings.opening import open_embedder
 from embeddings.remote import RemoteEndpoint
 from index.partitions import Partitions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
     from cacheguard import settings as configured
     from cacheguard.providers.base import Provider
@@ -54,7 +55,9 @@ if TYPE_CHECKING:
     from cacheguard.stores.base import Store
     from cacheguard.telemetry.trace import Trace
     from cacheguard.validation.base import Validator
-    from embeddings.base import Embedder
+    from embeddings.base import Embedded, Embedder
+
+    Embed: TypeAlias = Callable[[Sequence[str]], Awaitable[Embedded]]
 
 # How soon an answer that another process wrote is found by similarity; exact matches are found at once.
 FOLLOW_EVERY_S = 0.25
@@ -77,7 +80,7 @@ class Service:
             self._open.push_async_callback(provider.aclose)
         self.tiers = tiers = make_tiers(settings, providers)
         self.telemetry.watch(tiers.values(), time.monotonic)
-        self.routes = Routes([make_route(name, route, tiers) for name, route in settings.routes.items()])
+        self.routes = Routes([make_route(name, route, tiers, self._embed) for name, route in settings.routes.items()])
         self._border = Border(self.telemetry)
         self._start_ended = asyncio.Event()
         self.is_ready = False
@@ -135,6 +138,10 @@ class Service:
             if provider.probe_every_s:
                 tiers = [self.tiers[tier] for tier, its in self.settings.tiers.items() if _asks(its, name)]
                 yield provider.probe_every_s, "probe", partial(probe_all, tiers, time.monotonic)
+
+    async def _embed(self, texts: Sequence[str]) -> Embedded:
+        """By the model, which is opened later than routes are made."""
+        return await self.embedder.embed(texts)
 
     async def _repeat(self, every_s: float, step: str, do: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -242,7 +249,7 @@ def make_tiers(settings: configured.Settings, providers: dict[str, Provider]) ->
     return tiers
 
 
-def make_route(name: str, route: configured.Route, tiers: dict[str, Tier]) -> Route:
+def make_route(name: str, route: configured.Route, tiers: dict[str, Tier], embed: Embed) -> Route:
     cache = route.cache
     return Route(
         name=name,
@@ -253,11 +260,11 @@ def make_route(name: str, route: configured.Route, tiers: dict[str, Tier]) -> Ro
         terms=Terms(cache.ttl_s, cache.stale_while_revalidate_s, cache.stale_if_error_s),
         rule=CAUTIOUS if cache.decision == "auto" else CosineThreshold(cache.decision),
         context=cache.context,
-        validators=tuple(make_validator(check) for check in route.validators),
+        validators=tuple(make_validator(check, embed) for check in route.validators),
     )
 
 
-def make_validator(check: configured.Check) -> Validator:
+def make_validator(check: configured.Check, embed: Embed) -> Validator:
     match check:
         case LengthCheck():
             return Length(check.length.min_chars, check.length.max_chars)
@@ -265,6 +272,8 @@ def make_validator(check: configured.Check) -> Validator:
             return Pattern(check.pattern.must)
         case ForbiddenCheck():
             return Forbidden(check.forbidden.words, check.forbidden.pattern)
+        case RelevanceCheck():
+            return Relevance(check.relevance.min_similarity, embed)
         case _:
             return REGISTRY[check]()
 

@@ -159,7 +159,7 @@ class _Run:
         try:
             given = await self._call(Call(tier.model, body), tier, leave, seconds)
             if not isinstance(given, OpenStream):
-                validate(given, self._body, self._validators)
+                await validate(given, self._body, self._validators)
                 leave.ended(None, self._now())
         except AttemptFailed as failure:
             leave.ended(failure, self._now())
@@ -191,7 +191,7 @@ class _Run:
         cost_usd = tier.price.cost_usd(came.usage) if came else 0.0
         self._attempts.append(Attempt(tier.name, tier.model, seconds, failure.failure, failure.status, cost_usd))
         self._failures.append(failure)
-        if came is not None and failure.policy.giveable and self._second_best is None and self._has_form(came):
+        if came is not None and failure.giveable and self._second_best is None and self._has_form(came):
             self._second_best = (came, tier)
 
     def _wait_s(self, failure: AttemptFailed, later: Sequence[Tier]) -> float | None:

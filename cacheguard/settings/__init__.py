@@ -1,7 +1,7 @@
 """Settings: one tree, read from cacheguard.yaml and the environment."""
 
 from cacheguard.settings.answering import Cache, ModelTier, Price, Provider, Route, TemplateTier, Tier
-from cacheguard.settings.checks import Check, ForbiddenCheck, LengthCheck, PatternCheck
+from cacheguard.settings.checks import Check, ForbiddenCheck, LengthCheck, PatternCheck, RelevanceCheck
 from cacheguard.settings.load import Loaded, load
 from cacheguard.settings.service import ApiKey, Auth, Embedding, Index, Server, Store
 from cacheguard.settings.show import effective, effective_yaml, json_schema
@@ -22,6 +22,7 @@ __all__ = [
     "PatternCheck",
     "Price",
     "Provider",
+    "RelevanceCheck",
     "Route",
     "Server",
     "Settings",

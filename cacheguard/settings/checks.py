@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self, TypeAlias, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from cacheguard.settings.values import Count, Section, Text, refuse, refuse_unknown
 from cacheguard.validation.regex import Regex
@@ -53,6 +53,11 @@ class Forbidden(Section):
         return self
 
 
+class Relevance(Section):
+    min_similarity: Annotated[float, Field(gt=0, le=1)]
+    """Least cosine between the vectors of question and answer, above 0 and at most 1."""
+
+
 class LengthCheck(Section):
     length: Length
     """How short and how long an answer may be."""
@@ -68,9 +73,19 @@ class ForbiddenCheck(Section):
     """What no answer may hold."""
 
 
+class RelevanceCheck(Section):
+    relevance: Relevance
+    """How near to its question an answer must be."""
+
+
 PlainCheck: TypeAlias = Literal["not_empty", "complete", "not_refusal"]
 PLAIN = get_args(PlainCheck)
-WITH_OPTIONS: dict[str, type[Section]] = {"length": LengthCheck, "pattern": PatternCheck, "forbidden": ForbiddenCheck}
+WITH_OPTIONS: dict[str, type[Section]] = {
+    "length": LengthCheck,
+    "pattern": PatternCheck,
+    "forbidden": ForbiddenCheck,
+    "relevance": RelevanceCheck,
+}
 CHECK_KINDS: dict[str | int, type[Section]] = {f"check:{name}": kind for name, kind in WITH_OPTIONS.items()}
 
 
@@ -114,7 +129,8 @@ Check = Annotated[
     Annotated[PlainCheck, Tag("check:name")]
     | Annotated[LengthCheck, Tag("check:length")]
     | Annotated[PatternCheck, Tag("check:pattern")]
-    | Annotated[ForbiddenCheck, Tag("check:forbidden")],
+    | Annotated[ForbiddenCheck, Tag("check:forbidden")]
+    | Annotated[RelevanceCheck, Tag("check:relevance")],
     Discriminator(_kind),
     BeforeValidator(_known),
 ]

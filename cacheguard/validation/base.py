@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -9,17 +10,21 @@ from cacheguard.failures import AttemptFailed
 from cacheguard.providers.base import Completion, Finish
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from cacheguard.failures import FailureClass
 
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """Why an answer may not be given. words: for people, and as feedback for a model."""
+    """Why an answer may not be given. words: for people, and as feedback for a model.
+
+    unchecked: nothing is known against it, so that it may be given where nothing better comes.
+    """
 
     failure: FailureClass
     words: str
+    unchecked: bool = False
 
 
 class Validator(Protocol):
@@ -27,17 +32,28 @@ class Validator(Protocol):
 
     name: ClassVar[str]
 
-    def objection(self, completion: Completion, request: Mapping[str, Any]) -> Objection | None:
-        """None: it passes. request: the body as the client sent it."""
+    def objection(
+        self, completion: Completion, request: Mapping[str, Any]
+    ) -> Objection | Awaitable[Objection | None] | None:
+        """None: it passes. request: the body as the client sent it. To be awaited where a model must be asked."""
         ...
 
 
-def validate(completion: Completion, request: Mapping[str, Any], validators: Sequence[Validator]) -> None:
-    """Raises AttemptFailed, with the completion, at the first objection."""
+async def first_objection(
+    completion: Completion, request: Mapping[str, Any], validators: Iterable[Validator]
+) -> Objection | None:
     for validator in validators:
-        objection = validator.objection(completion, request)
-        if objection is not None:
-            raise AttemptFailed(objection.failure, objection.words, completion=completion)
+        found = validator.objection(completion, request)
+        if objection := await found if isinstance(found, Awaitable) else found:
+            return objection
+    return None
+
+
+async def validate(completion: Completion, request: Mapping[str, Any], validators: Iterable[Validator]) -> None:
+    """Raises AttemptFailed, with the completion, at the first objection."""
+    if objection := await first_objection(completion, request, validators):
+        failure, words, unchecked = objection.failure, objection.words, objection.unchecked
+        raise AttemptFailed(failure, words, completion=completion, unchecked=unchecked)
 
 
 def is_answer(completion: Completion) -> bool:

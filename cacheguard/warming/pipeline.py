@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Protocol
 from cacheguard.errors import FileUnusable
 from cacheguard.lines import BadLine
 from cacheguard.providers.base import Completion, Finish
+from cacheguard.validation.base import first_objection
 from cacheguard.warming.filling import Filling
 from cacheguard.warming.grouping import Grouping
 from cacheguard.warming.report import SHOWN, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
     from pathlib import Path
 
     from cacheguard.place import Place
     from cacheguard.stores.base import Store
+    from cacheguard.validation.base import Objection
     from cacheguard.warming.log import Logged, Reader
     from embeddings.base import Embedder
 
@@ -52,7 +54,7 @@ async def warm(
     with closing(Grouping()) as grouping:
         progress.begin("Reading", sum(path.stat().st_size for path in paths))
         for path in paths:
-            for logged in _valid(reader(path, progress.advance), place, report):
+            async for logged in _valid(reader(path, progress.advance), place, report):
                 grouping.add(logged)
         if report.lines == report.bad + report.refused:
             first = next(iter(report.bad_lines + report.refused_lines), "there is no line in it")
@@ -68,20 +70,18 @@ async def warm(
     return report
 
 
-def _valid(lines: Iterable[Logged | BadLine], place: Place, report: Report) -> Iterator[Logged]:
+async def _valid(lines: Iterable[Logged | BadLine], place: Place, report: Report) -> AsyncIterator[Logged]:
     """The lines whose answers the route would give: those that its validators pass."""
     for line in lines:
         report.lines += 1
         if isinstance(line, BadLine):
             report.add_bad(line)
-        elif objection := _objection(line, place):
-            report.add_refused(BadLine(line.file, line.number, objection))
+        elif objection := await _objection(line, place):
+            report.add_refused(BadLine(line.file, line.number, objection.words))
         else:
             yield line
 
 
-def _objection(logged: Logged, place: Place) -> str | None:
+async def _objection(logged: Logged, place: Place) -> Objection | None:
     completion = Completion({}, logged.answer, Finish.STOP, model="")
-    body = place.body(logged.prompt)
-    objections = (validator.objection(completion, body) for validator in place.route.validators)
-    return next((objection.words for objection in objections if objection), None)
+    return await first_objection(completion, place.body(logged.prompt), place.route.validators)

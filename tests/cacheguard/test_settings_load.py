@@ -127,6 +127,7 @@ def test_checks_with_options_are_shown_as_they_are_written(loaded):
         "complete",
         {"length": {"min_chars": 1, "max_chars": 2000}},
         {"pattern": {"must": "[0-9]"}},
+        {"relevance": {"min_similarity": 0.2}},
         {"forbidden": {"words": ["C++"], "pattern": "(?i)cobol"}},
     ]
     given = loaded(f"{TIERS}routes: {{faq: {{tiers: [a], validate: {json.dumps(checks)}}}}}\n").settings
@@ -347,7 +348,7 @@ def test_a_companys_own_service_needs_no_address_but_may_have_another(loaded):
             "{tiers: [a], validate: [complet]}",
             (
                 "validate[0] is 'complet'; did you mean 'complete'? known: not_empty, complete, not_refusal, length, "
-                "pattern, forbidden"
+                "pattern, forbidden, relevance"
             ),
         ),
         ("{tiers: [a], validate: [length]}", "validate[0] needs options: length: {min_chars, max_chars}"),
@@ -357,7 +358,7 @@ def test_a_companys_own_service_needs_no_address_but_may_have_another(loaded):
         ),
         (
             "{tiers: [a], validate: [lenght: {}]}",
-            "validate[0] must be one check with its options; known: length, pattern, forbidden",
+            "validate[0] must be one check with its options; known: length, pattern, forbidden, relevance",
         ),
         ("{tiers: [a], validate: [length: ]}", "validate[0].length is empty: give it a value, or take it out"),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from services import LIMIT, PLACES, ended, text_of
 
 SETTINGS = (
@@ -17,6 +18,7 @@ routes:
       - not_empty
       - length: {max_chars: 60}
       - pattern: {must: "(?i)card"}
+      - relevance: {min_similarity: 0.2}
       - forbidden: {words: [Acme], pattern: "sk-[0-9]+"}
 """
 )
@@ -27,14 +29,15 @@ def first_says(provider, text):
     provider.play({"when": {"model": "first-model"}, "then": {"text": text}}, {"then": {"text": GOOD}})
 
 
-def test_what_a_check_rejects_goes_to_the_next_tier_at_once(asker, provider):
-    for text in ("A card. " * 10, "Open the app.", "An Acme card.", "The card's key is sk-1."):
-        first_says(provider, text)
-        answer = asker.ask(f"{LIMIT} {text}")
-        assert (text_of(answer), answer.headers["x-cacheguard-attempts"]) == (GOOD, "2")
-        assert [body["messages"] for body in provider.calls["bodies"]] == [
-            [{"role": "user", "content": f"{LIMIT} {text}"}]
-        ] * 2
+@pytest.mark.parametrize(
+    "text",
+    ["A card. " * 10, "Open the app.", "An Acme card.", "The card's key is sk-1.", "Cardboard boats race on a lake."],
+)
+def test_what_a_check_rejects_goes_to_the_next_tier_at_once(asker, provider, text):
+    first_says(provider, text)
+    answer = asker.ask()
+    assert (text_of(answer), answer.headers["x-cacheguard-attempts"]) == (GOOD, "2")
+    assert [body["messages"] for body in provider.calls["bodies"]] == [[{"role": "user", "content": LIMIT}]] * 2
 
 
 def test_a_stream_that_a_check_rejects_at_its_end_is_not_kept(asker, provider):

@@ -18,6 +18,8 @@ from cacheguard.providers.base import Finish
 from cacheguard.providers.openai import OpenAIProvider
 from cacheguard.providers.template import TemplateProvider
 from cacheguard.validation import REGISTRY
+from cacheguard.validation.relevance import Relevance
+from embeddings.base import EmbeddingError
 
 # One loop for all tests here: opening a provider loads certificates, which takes longer than most tests.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -167,6 +169,16 @@ async def test_an_answer_that_may_not_be_given_sends_the_question_to_the_next_ti
     outcome = await ask(tiers("first", "second"))
     assert tried(outcome) == [("first", failure), ("second", None)]
     assert (outcome.completion.text, outcome.validated) == (KNOWN, True)
+
+
+async def test_an_answer_that_could_not_be_checked_is_given_unvalidated_when_nothing_better_comes(script, tiers):
+    async def gone(texts):
+        raise EmbeddingError("the model is gone")
+
+    unchecked = [Relevance(0.2, gone)]
+    cascade = Cascade(NoJitter())
+    given = await cascade.ask(tiers("first"), asked(), validators=unchecked, deadline_s=PATIENT_S, stream=False)
+    assert (given.completion.text, given.validated) == (KNOWN, False)
 
 
 @either_way

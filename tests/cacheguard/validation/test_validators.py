@@ -152,16 +152,16 @@ def test_an_answer_says_something(completion, expected):
     assert failure(NotEmpty(), completion) is expected
 
 
-def test_the_first_objection_counts_and_brings_what_came():
+async def test_the_first_objection_counts_and_brings_what_came():
     cut = said(REFUSALS[0], finish=Finish.UNKNOWN)
     with pytest.raises(AttemptFailed) as caught:
-        validate(cut, {}, [NotEmpty(), Complete(), NotRefusal()])
+        await validate(cut, {}, [NotEmpty(), Complete(), NotRefusal()])
     assert caught.value.failure is FailureClass.TRUNCATED
     assert caught.value.completion is cut
 
 
-def test_without_objection_validation_is_silent():
-    validate(said("Yes."), {}, [make() for make in REGISTRY.values()])
+async def test_without_objection_validation_is_silent():
+    await validate(said("Yes."), {}, [make() for make in REGISTRY.values()])
 
 
 def test_every_validator_is_registered_under_its_own_name():
