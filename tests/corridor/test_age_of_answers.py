@@ -24,7 +24,7 @@ DOWN = {"text": ""}  # a failure that is not tried again
 
 
 def on_route(service, route):
-    service.provider.play()
+    service.behaves()
     return service.asker(route=route)
 
 
