@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
 from typer.main import get_command
 
 from cacheguard.cli import make_program
 from cacheguard.settings import load
 
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 ENVIRONMENT = dict.fromkeys(set(re.findall(r"\$\{(\w+)\}", README)), "some-key")
 
 
