@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 
 import pytest
 from services import CHAT, LIMIT_AGAIN, PARCEL, id_of
-from upstreams import ONE_HOUR_MS
 
 SETTINGS = """
 store: {url: "sqlite:///${FOLDER}/cache.db"}
@@ -138,17 +136,6 @@ def test_a_stream_that_breaks_tells_so_at_its_end(asker, provider, then):
     assert trace["outcome"] == "stream_broken"
     assert attempts(trace) == [("strong", "transport", None)]
     assert trace["ms"] > 0
-
-
-async def test_a_stream_under_way_is_there_already_and_one_that_is_left_says_so(service, asker, provider):
-    provider.play({"between_tokens_ms": ONE_HOUR_MS})
-    async with asker.at_once() as http, http.stream("POST", CHAT, json=asker.body(stream=True)) as response:
-        await anext(response.aiter_lines())
-        under_way = await asyncio.to_thread(trace_of, asker, response)
-    assert (under_way["outcome"], under_way["ms"]) == ("miss", None)
-    await provider.wait_for(in_flight=0, cancelled=1)
-    await service.waits_for(lambda: trace_of(asker, response)["ms"])
-    assert trace_of(asker, response)["outcome"] == "client_gone"
 
 
 def test_what_never_reaches_a_tier_says_why(asker):
