@@ -113,8 +113,8 @@ def test_the_order_of_the_matches_is_irrelevant(matches, cosine, random):
 @given(neighbourhoods(), thresholds, thresholds)
 def test_raising_the_threshold_never_adds_a_hit(matches, one, other):
     low, high = sorted([one, other])
-    assume(isinstance(decided(*matches, cosine=high), Hit))
-    assert isinstance(decided(*matches, cosine=low), Hit)
+    hits_high, hits_low = (isinstance(decided(*matches, cosine=cosine), Hit) for cosine in (high, low))
+    assert hits_low or not hits_high
 
 
 @given(neighbourhoods())
