@@ -1,10 +1,12 @@
 """Settings: one tree, read from cacheguard.yaml and the environment."""
 
-from cacheguard.settings.answering import Cache, ModelTier, Price, Provider, Route, TemplateTier, Tier
 from cacheguard.settings.checks import Check, ForbiddenCheck, LengthCheck, PatternCheck, RelevanceCheck
 from cacheguard.settings.load import Loaded, load
+from cacheguard.settings.providers import Provider
+from cacheguard.settings.routes import Cache, Route
 from cacheguard.settings.service import ApiKey, Auth, Embedding, Index, Server, Store
 from cacheguard.settings.show import effective, effective_yaml, json_schema
+from cacheguard.settings.tiers import ModelTier, Price, TemplateTier, Tier
 from cacheguard.settings.tree import DEFAULT_ROUTE, Settings
 
 __all__ = [

@@ -10,9 +10,9 @@ import difflib
 import re
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
-from cacheguard.settings.answering import TIER_KINDS
 from cacheguard.settings.checks import CHECK_KINDS
 from cacheguard.settings.document import NOTHING
+from cacheguard.settings.tiers import TIER_KINDS
 from cacheguard.settings.tree import Settings
 
 if TYPE_CHECKING:

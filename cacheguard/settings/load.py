@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from cacheguard.errors import ConfigError
-from cacheguard.settings.answering import BASE_URLS, ModelTier
 from cacheguard.settings.complaints import complaints, in_order
 from cacheguard.settings.document import Document, read
+from cacheguard.settings.providers import BASE_URLS
+from cacheguard.settings.tiers import ModelTier
 from cacheguard.settings.tree import DEFAULT_ROUTE, Settings
 
 if TYPE_CHECKING:

@@ -10,8 +10,10 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from cacheguard.settings.answering import ModelTier, Provider, Route, TemplateTier, Tier
+from cacheguard.settings.providers import Provider
+from cacheguard.settings.routes import Route
 from cacheguard.settings.service import Auth, Embedding, Index, Server, Store
+from cacheguard.settings.tiers import ModelTier, TemplateTier, Tier
 from cacheguard.settings.values import Name, Section, refuse, refuse_unknown
 
 DEFAULT_ROUTE = "default"

@@ -10,8 +10,8 @@ from contextlib import closing, contextmanager
 import pytest
 from services import LIMIT, LIMIT_AGAIN, PARCEL, cache_status, ended, running, text_of
 
-from cacheguard import wiring
 from cacheguard.errors import StoreUnusable
+from cacheguard.wiring import service as wiring
 from embeddings.base import EmbeddingError
 from index.base import IndexFailed
 

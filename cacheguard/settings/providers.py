@@ -1,0 +1,54 @@
+"""Settings of providers: the hosts that tiers ask."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticKnownError
+
+from cacheguard.settings.values import Count, HeaderName, HttpUrl, Positive, Secret, Section, refuse
+
+# Kinds that stand for one company's own service. OpenAI's is spoken by many hosts: none is meant by default.
+BASE_URLS = {"anthropic": "https://api.anthropic.com", "gemini": "https://generativelanguage.googleapis.com"}
+
+
+class Breaker(Section):
+    minimum_calls: Count = 5
+    """Calls within a minute before their failures can tell that a model is down; it is then left alone to recover."""
+
+
+class Provider(Section):
+    kind: Literal["openai", "anthropic", "gemini"]
+    """Wire format that it speaks: openai (chat completions), anthropic (messages), gemini (generateContent)."""
+    base_url: Annotated[HttpUrl, Field(validate_default=True)] = ""
+    """Its address. For openai up to and with the version, such as https://api.openai.com/v1; for the others without
+    one, and only where it is not the company's own."""
+    api_key: Secret = SecretStr("")
+    """Its key; empty where none is asked for."""
+    headers: dict[HeaderName, Secret] = Field(default_factory=dict)
+    """Further header fields sent with every call."""
+    missing_finish_reason_is_stop: bool = False
+    """For openai servers that never send a finish_reason: take its absence for a complete answer."""
+    connect_timeout_s: Positive = 5
+    """Longest wait for a connection, in seconds."""
+    breaker: Breaker = Breaker()
+    """When its models are left alone, each by its own calls."""
+    probe_every_s: Positive | None = None
+    """Seconds between looks at a host that was left alone and may be back: it is asked for its list of models, which
+    costs nothing. Without it, a client's request is what tries it again."""
+
+    @field_validator("base_url", mode="before")
+    @classmethod
+    def _own_address(cls, url: object, info: ValidationInfo) -> object:
+        if url != "":
+            return url
+        if info.data.get("kind") not in BASE_URLS:
+            raise PydanticKnownError("missing")
+        return BASE_URLS[info.data["kind"]]
+
+    @model_validator(mode="after")
+    def _only_openai_may_be_silent(self) -> Self:
+        if self.missing_finish_reason_is_stop and self.kind != "openai":
+            refuse(("missing_finish_reason_is_stop",), f"is for kind openai: {self.kind} always says why it stops")
+        return self

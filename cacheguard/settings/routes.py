@@ -1,0 +1,40 @@
+"""Settings of routes: what they keep, and which tiers they try in turn."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from cacheguard.settings.checks import PLAIN, Check
+from cacheguard.settings.values import Decision, Name, NotNegative, Positive, Section, Text
+
+
+class Cache(Section):
+    mode: Literal["read-write", "read-only", "write-only", "off"] = "read-write"
+    """Whether the route reads answers from the cache, adds answers to it, both, or neither."""
+    ttl_s: NotNegative = 86400
+    """Seconds that an answer stays fresh, counted from when it was written."""
+    stale_while_revalidate_s: NotNegative = 3600
+    """Seconds past ttl_s in which an answer is given at once while a new one is fetched (RFC 5861)."""
+    stale_if_error_s: NotNegative = 604800
+    """Seconds past ttl_s in which an answer is given when every tier fails (RFC 5861)."""
+    decision: Decision = "auto"
+    """When a similar question counts as the same: auto, or a cosine above 0 and at most 1."""
+    context: Literal["none", "exact"] = "exact"
+    """How earlier turns count. none: not at all. exact: they must be the same."""
+
+
+class Route(Section):
+    models: tuple[Text, ...] = ()
+    """Request `model` names that take this route; * stands for any text. The first fit is taken."""
+    tiers: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Names of `tiers`, in the order in which they are asked."""
+    deadline_s: Positive = 60
+    """Longest time for an answer over all tiers, in seconds."""
+    cache: Cache = Cache()
+    """What the route keeps and gives again."""
+    # `validate` is a method of pydantic's models.
+    validators: Annotated[tuple[Check, ...], Field(alias="validate")] = PLAIN
+    """Checks that an answer must pass before it is given or kept: names, or mappings of a name to its options. The form
+    that a request asks for (response_format) is checked always."""

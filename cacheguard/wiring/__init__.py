@@ -1,0 +1,7 @@
+"""Settings to a running service: the only place that picks implementations."""
+
+from cacheguard.wiring.providers import make_provider
+from cacheguard.wiring.service import Service, running
+from cacheguard.wiring.storage import open_model, open_store
+
+__all__ = ["Service", "make_provider", "open_model", "open_store", "running"]

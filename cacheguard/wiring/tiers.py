@@ -1,0 +1,46 @@
+"""Tiers, and the health that some of them share."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from random import Random
+from typing import TYPE_CHECKING, assert_never
+
+from cacheguard.cascade.breaker import Terms as BreakerTerms
+from cacheguard.cascade.health import Block, Health
+from cacheguard.cascade.tier import Price, Tier
+from cacheguard.providers.template import TemplateProvider
+from cacheguard.settings import ModelTier, TemplateTier
+
+if TYPE_CHECKING:
+    from cacheguard import settings as configured
+    from cacheguard.providers.base import Provider
+
+
+def make_tiers(settings: configured.Settings, providers: dict[str, Provider]) -> dict[str, Tier]:
+    """By name. Tiers that ask the same model share its health, and all of a provider share its account."""
+    accounts: defaultdict[str, Block] = defaultdict(Block)
+    healths: dict[tuple[str, str], Health] = {}
+    tiers = {}
+    for name, tier in settings.tiers.items():
+        match tier:
+            case TemplateTier():
+                template = TemplateProvider(tier.template)
+                tiers[name] = Tier(name, template, name, timeout_s=1, first_token_timeout_s=1, is_template=True)
+            case ModelTier():
+                terms = BreakerTerms(minimum_calls=settings.providers[tier.provider].breaker.minimum_calls)
+                health = Health(Random(), terms, accounts[tier.provider])
+                tiers[name] = Tier(
+                    name,
+                    providers[tier.provider],
+                    tier.model,
+                    timeout_s=tier.timeout_s,
+                    first_token_timeout_s=tier.first_token_timeout_s or tier.timeout_s,
+                    between_tokens_timeout_s=tier.between_tokens_timeout_s or math.inf,
+                    price=Price(tier.price.input_usd_per_mtok, tier.price.output_usd_per_mtok),
+                    health=healths.setdefault((tier.provider, tier.model), health),
+                )
+            case _:
+                assert_never(tier)
+    return tiers
