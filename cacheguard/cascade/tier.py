@@ -8,20 +8,10 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from cacheguard.cascade.health import Health
+from cacheguard.cascade.price import Price
 
 if TYPE_CHECKING:
-    from cacheguard.providers.base import Provider, Usage
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """US dollars for a million tokens."""
-
-    input_usd_per_mtok: float = 0.0
-    output_usd_per_mtok: float = 0.0
-
-    def cost_usd(self, usage: Usage) -> float:
-        return (usage.input * self.input_usd_per_mtok + usage.output * self.output_usd_per_mtok) / 1e6
+    from cacheguard.providers.base import Provider
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ class Price(Section):
     """US dollars for a million tokens read."""
     output_usd_per_mtok: NotNegative = 0
     """US dollars for a million tokens written."""
+    cached_input_usd_per_mtok: NotNegative | None = None
+    """US dollars for a million tokens read that the provider had in its own cache; without it, as all input."""
 
 
 class ModelTier(Section):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, assert_never
 
 from cacheguard.cascade.breaker import Terms as BreakerTerms
 from cacheguard.cascade.health import Block, Health
-from cacheguard.cascade.tier import Price, Tier
+from cacheguard.cascade.price import Price
+from cacheguard.cascade.tier import Tier
 from cacheguard.providers.template import TemplateProvider
 from cacheguard.settings import ModelTier, TemplateTier
 
@@ -38,7 +39,7 @@ def make_tiers(settings: configured.Settings, providers: dict[str, Provider]) ->
                     timeout_s=tier.timeout_s,
                     first_token_timeout_s=tier.first_token_timeout_s or tier.timeout_s,
                     between_tokens_timeout_s=tier.between_tokens_timeout_s or math.inf,
-                    price=Price(tier.price.input_usd_per_mtok, tier.price.output_usd_per_mtok),
+                    price=Price(**tier.price.model_dump()),
                     health=healths.setdefault((tier.provider, tier.model), health),
                 )
             case _:

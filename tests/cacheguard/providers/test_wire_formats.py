@@ -10,8 +10,8 @@ import pytest_asyncio
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from upstreams import ONE_HOUR_MS, asked, gathered, granted, simulated, text_of, tier_of, verbatim
 
+from cacheguard.cascade.price import Price
 from cacheguard.cascade.stream import OpenStream, open_stream
-from cacheguard.cascade.tier import Price
 from cacheguard.failures import AttemptFailed, FailureClass
 from cacheguard.providers.base import Call, Finish, Usage
 from cacheguard.providers.chat_shape import Joining
