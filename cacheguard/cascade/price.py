@@ -9,7 +9,7 @@ from cacheguard.providers.base import Usage
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars for a million tokens. cached_input_usd_per_mtok: of input that the provider knew; None: as any input."""
+    """US dollars for a million tokens. cached_input_usd_per_mtok: what the provider had cached; None: as any input."""
 
     input_usd_per_mtok: float = 0.0
     output_usd_per_mtok: float = 0.0

@@ -27,6 +27,6 @@ class Tier:
     timeout_s: float
     first_token_timeout_s: float
     between_tokens_timeout_s: float = math.inf
-    price: Price = Price()
+    price: Price = field(default_factory=Price)
     is_template: bool = False
     health: Health = field(default_factory=lambda: Health(Random()))
