@@ -9,9 +9,11 @@ CacheGuardError
 │   ├── UnknownCompletion     404
 │   ├── UnknownTier           404
 │   ├── UnknownTrace          404
+│   ├── CostBudgetExceeded    402, a call for it may cost more than one request is allowed to
 │   ├── NotInCache            504, only-if-cached and nothing fits
 │   └── ClientGone            499, nobody reads it any more
 ├── Overloaded                503, we are full; retry soon
+├── SpendingLimitReached      429, its tenant or route has spent what it may
 ├── TiersFailed               503, every tier failed and nothing else may be served
 ├── StreamBroken              502, a tier's stream broke off after the client had seen its beginning
 ├── ConfigError               a setting is wrong; stops the start, exit 2
@@ -99,6 +101,17 @@ class UnknownTrace(RequestError):
     code = "trace_not_found"
 
 
+class CostBudgetExceeded(RequestError):
+    """which: the limit in the way, which no waiting removes."""
+
+    # Not 429, which clients send again. RFC 9110, 15.5.3 leaves 402 open; hosts answer it where money is short.
+    status = 402
+    code = "cost_budget_exceeded"
+
+    def __init__(self, which: str) -> None:
+        super().__init__(f"{which} leaves no room for a call: shorten the request, or ask for fewer tokens")
+
+
 class ClientGone(RequestError):
     """The client left before its answer came; the status is nginx's, for logs."""
 
@@ -122,6 +135,16 @@ class Overloaded(CacheGuardError):
     def __init__(self, message: str, retry_after_s: float) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class SpendingLimitReached(Overloaded):
+    """which: the limit in the way. retry_after_s: when its window ends. Status and words are OpenAI's."""
+
+    status = 429
+    type = code = "insufficient_quota"
+
+    def __init__(self, which: str, retry_after_s: float) -> None:
+        super().__init__(f"{which} leaves no room for another call: ask again when it begins anew", retry_after_s)
 
 
 class TiersFailed(Overloaded):

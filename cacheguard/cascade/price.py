@@ -15,6 +15,10 @@ class Price:
     output_usd_per_mtok: float = 0.0
     cached_input_usd_per_mtok: float | None = None
 
+    @property
+    def is_free(self) -> bool:
+        return not (self.input_usd_per_mtok or self.output_usd_per_mtok or self.cached_input_usd_per_mtok)
+
     def cost_usd(self, usage: Usage) -> float:
         """US dollars for what the provider counted."""
         known = self.cached_input_usd_per_mtok

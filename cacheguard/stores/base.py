@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from cacheguard.types import Phrasing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -117,6 +117,21 @@ class Counts:
     scopes: int
 
 
+class Account(NamedTuple):
+    """Who spends. kind: "route" or "tenant"."""
+
+    kind: str
+    name: str
+
+
+class SpendingKey(NamedTuple):
+    """An account in one window of time. per: "hour", "day" or "month". since: when it began, Unix seconds."""
+
+    account: Account
+    per: str
+    since: int
+
+
 class Answers(Protocol):
     """Answers and the phrasings that they own."""
 
@@ -202,7 +217,18 @@ class Reembedding(Protocol):
         ...
 
 
-class Store(Answers, VectorLog, Labels, Reembedding, Protocol):
+class Spending(Protocol):
+    """What was spent, over all processes that share the store, and over their restarts."""
+
+    async def add_spending(self, spent: Mapping[SpendingKey, float]) -> dict[SpendingKey, float]:
+        """Add US dollars, which may be negative where less was spent than said; the sums of the same keys.
+
+        As one change, and made even where the caller stops waiting for it. Raises StoreError: nothing was added.
+        """
+        ...
+
+
+class Store(Answers, VectorLog, Labels, Reembedding, Spending, Protocol):
     """Everything that a store does."""
 
     async def open(self, fingerprint: str, *, reembedding: bool = False) -> None:

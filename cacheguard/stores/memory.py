@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -13,9 +13,11 @@ from cacheguard.stores.base import Change, Counts, Filter, Known, Label, NewPhra
 from cacheguard.types import Answer, Phrasing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from cacheguard.stores.base import SpendingKey
 
 _SERVED_KEPT: Final = 100_000
 
@@ -35,6 +37,7 @@ class MemoryStore:
         self._changes: deque[Change] = deque(maxlen=history)
         self._labels: list[Label] = []
         self._served: dict[str, Served] = {}
+        self._spent: defaultdict[SpendingKey, float] = defaultdict(float)
         self._last_id = 0
 
     async def open(self, fingerprint: str, *, reembedding: bool = False) -> None:
@@ -128,6 +131,11 @@ class MemoryStore:
         for id_, vector in zip(phrasing_ids, vectors, strict=True):
             if id_ in self._vectors:
                 self._put_vector(self._phrasings[id_], vector)
+
+    async def add_spending(self, spent: Mapping[SpendingKey, float]) -> dict[SpendingKey, float]:
+        for key, usd in spent.items():
+            self._spent[key] += usd
+        return {key: self._spent[key] for key in spent}
 
     async def counts(self) -> Counts:
         return Counts(

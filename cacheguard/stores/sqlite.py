@@ -22,6 +22,7 @@ from cacheguard.errors import ModelMismatch, StoreError
 from cacheguard.stores.base import Change, Counts, Filter, Known, Label, NewPhrasing, Served, Vectors
 from cacheguard.stores.sqlite_file import connect, open_file, our_errors
 from cacheguard.stores.sqlite_rows import (
+    add_spending,
     condition,
     keep,
     known,
@@ -34,11 +35,12 @@ from cacheguard.stores.sqlite_writer import Writer
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from os import PathLike
 
     from numpy.typing import NDArray
 
+    from cacheguard.stores.base import SpendingKey
     from cacheguard.types import Answer, Phrasing
 
 T = TypeVar("T")
@@ -217,6 +219,9 @@ class SqliteStore:
         rows = [(model, vector_bytes(row), int(id_)) for id_, row in zip(phrasing_ids, vectors, strict=True)]
         sql = "UPDATE vectors SET model = ?, vector = ? WHERE phrasing_id = ?"
         await self._write(lambda db: db.executemany(sql, rows))
+
+    async def add_spending(self, spent: Mapping[SpendingKey, float]) -> dict[SpendingKey, float]:
+        return await self._write(partial(add_spending, dict(spent)))
 
     async def counts(self) -> Counts:
         ((*numbers,),) = await self._scan(

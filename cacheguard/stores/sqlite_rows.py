@@ -14,11 +14,11 @@ from cacheguard.types import Answer, Origin, Phrasing, Provenance
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from cacheguard.stores.base import Filter, NewPhrasing
+    from cacheguard.stores.base import Filter, NewPhrasing, SpendingKey
 
 _ADD: Final = """
     INSERT INTO answers VALUES (:id, :scope, :tenant, :route, :text, :provenance, :model, :created_at,
@@ -145,6 +145,22 @@ def _put_phrasing(db: sqlite3.Connection, answer_id: str, scope: str, new: NewPh
             (id_, scope, model, vector_bytes(new.vector)),
         )
     return int(id_)
+
+
+def add_spending(spent: Mapping[SpendingKey, float], db: sqlite3.Connection) -> dict[SpendingKey, float]:
+    """Add the US dollars; the sums of the same keys."""
+    return {key: _add_spending(db, (*key.account, key.per, key.since), usd) for key, usd in spent.items()}
+
+
+def _add_spending(db: sqlite3.Connection, key: tuple[str, str, str, int], usd: float) -> float:
+    if usd:
+        db.execute(
+            "INSERT INTO spending VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (kind, name, per, since) DO UPDATE SET usd = usd + excluded.usd",
+            (*key, usd),
+        )
+    row = db.execute("SELECT usd FROM spending WHERE (kind, name, per, since) = (?, ?, ?, ?)", key).fetchone()
+    return float(row[0]) if row else 0.0
 
 
 def vector_bytes(vector: NDArray[np.float32]) -> bytes:

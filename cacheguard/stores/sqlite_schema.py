@@ -120,8 +120,20 @@ _FIRST: Final = (
     )""",
 )
 
+# No row ever goes: one takes some 60 bytes, and what was spent last month is worth asking.
+_SPENDING: Final = (
+    """CREATE TABLE spending (
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        per TEXT NOT NULL,
+        since INTEGER NOT NULL,  -- Unix seconds
+        usd REAL NOT NULL,
+        PRIMARY KEY (kind, name, per, since)
+    ) WITHOUT ROWID""",
+)
+
 # Step n leads from version n to n + 1 (PRAGMA user_version). Only ever append: files of every version exist.
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST,)
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _SPENDING)
 
 
 def check_ours(db: sqlite3.Connection, path: Path) -> int:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cacheguard.errors import ModelMismatch, StoreError
-from cacheguard.stores.base import Counts, Filter, Label, NewPhrasing, Served
+from cacheguard.stores.base import Account, Counts, Filter, Label, NewPhrasing, Served, SpendingKey
 from cacheguard.stores.memory import MemoryStore
 from cacheguard.stores.sqlite import SqliteStore
 from cacheguard.types import Answer, Origin, Provenance, new_answer_id
@@ -597,3 +597,54 @@ async def test_concurrent_keeps_are_all_kept(store):
 async def test_concurrent_keeps_of_one_question_leave_one_answer(store):
     await asyncio.gather(*(store.keep(answer(str(n)), [asked("same", n)]) for n in range(50)))
     assert (await store.counts()) == Counts(answers=1, phrasings=1, vectors=1, labels=0, scopes=1)
+
+
+# Spending
+
+SHOP = SpendingKey(Account("tenant", "shop"), "day", 86400)
+
+
+async def test_what_was_spent_adds_up(store):
+    assert await store.add_spending({SHOP: 0.5}) == {SHOP: 0.5}
+    assert await store.add_spending({SHOP: 0.25}) == {SHOP: 0.75}
+    assert await store.add_spending({SHOP: -0.5}) == {SHOP: 0.25}
+
+
+async def test_asking_for_a_sum_adds_nothing(store):
+    assert await store.add_spending({}) == {}
+    assert await store.add_spending({SHOP: 0}) == {SHOP: 0}
+    await store.add_spending({SHOP: 0.5})
+    assert await store.add_spending({SHOP: 0}) == {SHOP: 0.5}
+
+
+async def test_every_account_and_window_has_its_own_sum(store):
+    keys = [
+        SHOP,
+        SHOP._replace(since=2 * 86400),
+        SHOP._replace(per="month"),
+        SHOP._replace(account=Account("route", "shop")),
+        SHOP._replace(account=Account("tenant", "bank")),
+    ]
+    spent = {key: float(n) for n, key in enumerate(keys, start=1)}
+    assert await store.add_spending(spent) == spent
+    assert await store.add_spending({SHOP: 1}) == {SHOP: 2}
+
+
+async def test_what_was_spent_is_there_after_closing_and_opening(store):
+    await store.add_spending({SHOP: 0.5})
+    await store.aclose()
+    await store.open("model-2")
+    assert await store.add_spending({SHOP: 0}) == {SHOP: 0.5}
+
+
+async def test_what_was_spent_is_added_even_where_nobody_waits_for_it(store):
+    adding = asyncio.create_task(store.add_spending({SHOP: 0.5}))
+    await asyncio.sleep(0)
+    adding.cancel()
+    await asyncio.wait([adding])
+    assert await store.add_spending({SHOP: 0}) == {SHOP: 0.5}
+
+
+async def test_spending_at_once_loses_nothing(store):
+    sums = await asyncio.gather(*(store.add_spending({SHOP: 1}) for _ in range(20)))
+    assert [each[SHOP] for each in sums] == list(range(1, 21))
