@@ -124,6 +124,8 @@ def _tool_results(messages: Sequence[Message]) -> Iterator[tuple[int, int]]:
                 calls |= {call["id"]: at for call in made if isinstance(call, dict) and isinstance(call.get("id"), str)}
             case {"function_call": {"name": str(name)}}:
                 calls[name] = at
+            case _:
+                pass
 
 
 def _wrapped(message: Message, prefix: str, suffix: str) -> Message:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 
+from cacheguard.cascade.adaptation import Adaptation
+from cacheguard.cascade.fitness import Abilities
 from cacheguard.cascade.health import Health
 from cacheguard.cascade.price import Price
 
@@ -30,3 +32,5 @@ class Tier:
     price: Price = field(default_factory=Price)
     is_template: bool = False
     health: Health = field(default_factory=lambda: Health(Random()))
+    abilities: Abilities = field(default_factory=Abilities)
+    adaptation: Adaptation = field(default_factory=Adaptation)
