@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from cacheguard.settings.checks import PLAIN, Check
-from cacheguard.settings.values import Decision, Name, NotNegative, Positive, Section, Text
+from cacheguard.settings.spending import Spending
+from cacheguard.settings.strategies import Strategy
+from cacheguard.settings.values import Count, Decision, Name, NotNegative, Positive, Section, Text
 
 
 class Cache(Section):
@@ -21,6 +23,9 @@ class Cache(Section):
     """Seconds past ttl_s in which an answer is given when every tier fails (RFC 5861)."""
     decision: Decision = "auto"
     """When a similar question counts as the same: auto, or a cosine above 0 and at most 1."""
+    refresh_ahead_hits: Count | None = None
+    """After how many hits an answer is fetched anew in the last tenth of its ttl_s, before it is stale; without it, once
+    it is."""
     context: Literal["none", "exact"] = "exact"
     """How earlier turns count. none: not at all. exact: they must be the same."""
 
@@ -30,8 +35,26 @@ class Route(Section):
     """Request `model` names that take this route; * stands for any text. The first fit is taken."""
     tiers: Annotated[tuple[Name, ...], Field(min_length=1)]
     """Names of `tiers`, in the order in which they are asked."""
+    strategy: Strategy = "sequence"
+    """In which order, and how many at once, they are asked: sequence, fastest, cheapest, hedge, ensemble, escalate, or a
+    mapping of weighted, canary, hedge or ensemble to its options."""
+    max_attempts: Count = 4
+    """Most calls for one answer, over all tiers."""
+    on_refusal: Literal["next", "give"] = "next"
+    """What follows when a model refuses: the next tier, or the refusal is given."""
+    on_content_filter: Literal["next", "give"] = "give"
+    """What follows when a provider's filter stops an answer: the next tier, or what came is given."""
+    stream: Literal["live", "buffered"] = "live"
+    """live: words are given as they come, and checked at the end. buffered: a stream begins when the whole answer has
+    passed its checks."""
+    variables: dict[Variable, Text] = Field(default_factory=dict)
+    """Texts that stand for {NAME} in the route's template."""
     deadline_s: Positive = 60
     """Longest time for an answer over all tiers, in seconds."""
+    max_cost_usd: NotNegative | None = None
+    """US dollars that one request may cost over all of its calls; without it, only limits on spending count."""
+    spending: Spending = Spending()
+    """What all requests of the route may cost together."""
     cache: Cache = Cache()
     """What the route keeps and gives again."""
     # `validate` is a method of pydantic's models.

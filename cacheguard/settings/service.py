@@ -7,8 +7,9 @@ import re
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
+from cacheguard.settings.spending import Spending
 from cacheguard.settings.values import (
     ClientKey,
     Count,
@@ -22,6 +23,8 @@ from cacheguard.settings.values import (
     Text,
     refuse,
 )
+
+DEFAULT_TENANT = "default"
 
 
 class Server(Section):
@@ -50,10 +53,15 @@ class Server(Section):
 class ApiKey(Section):
     key: ClientKey
     """What clients send as their bearer token."""
-    tenant: Name = "default"
+    tenant: Name = DEFAULT_TENANT
     """Whose requests these are. Tenants never share an answer."""
     admin: bool = False
     """Whether the key opens /admin/api and the console too."""
+
+
+class Tenant(Section):
+    spending: Spending = Spending()
+    """What all requests of the tenant may cost together."""
 
 
 class Auth(Section):
@@ -61,6 +69,8 @@ class Auth(Section):
     """keys: clients need one of `keys`, once there are any. none: whoever reaches the port may ask."""
     keys: tuple[ApiKey, ...] = ()
     """The clients' keys."""
+    tenants: dict[Name, Tenant] = Field(default_factory=dict)
+    """Rules for tenants, by the names that `keys` give them; without any keys, everyone is `default`."""
 
     @model_validator(mode="after")
     def _keys_mean_something(self) -> Self:
@@ -71,6 +81,14 @@ class Auth(Section):
             first = seen.setdefault(entry.key.get_secret_value(), place)
             if first != place:
                 refuse(("keys", place, "key"), f"is the same key as auth.keys[{first}].key")
+        return self
+
+    @model_validator(mode="after")
+    def _tenants_have_keys(self) -> Self:
+        known = dict.fromkeys(entry.tenant for entry in self.keys) or [DEFAULT_TENANT]
+        for name in self.tenants:
+            if name not in known:
+                refuse(("tenants", name), f"is the tenant of no key; known: {', '.join(known)}")
         return self
 
 
