@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cacheguard.cascade.tokens import input_tokens, wanted_tokens
+from cacheguard.language import are_alike, language_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
+
+    from cacheguard.question import Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,54 +25,33 @@ class Abilities:
     languages: frozenset[str] = frozenset()
 
 
-def unsure(text: str) -> str | None:  # noqa: ARG001 (those who are sure read it)
-    """The language of no text."""
-    return None
-
-
+@dataclass(frozen=True, slots=True)
 class Needs:
-    """What a request needs, each read when it is first asked for: most tiers can do everything, and nobody asks."""
+    """What a request needs. tokens: as estimated, of what is sent and of the answer, where the request limits that.
 
-    def __init__(self, body: Mapping[str, Any], language_of: Callable[[str], str | None]) -> None:
-        self._body = body
-        self._language_of = language_of
+    text: the last user turn, whose language is told only where a tier asks.
+    """
 
-    @cached_property
-    def json_schema(self) -> bool:
-        wanted = self._body.get("response_format")
-        return isinstance(wanted, dict) and wanted.get("type") == "json_schema"
-
-    @cached_property
-    def tools(self) -> bool:
-        """It offers some, or tells of earlier calls."""
-        offers = self._body.get("tools") or self._body.get("functions")
-        return bool(offers) or any(
-            message["role"] in {"tool", "function"} or message.get("tool_calls") or message.get("function_call")
-            for message in self._body["messages"]
-        )
-
-    @cached_property
-    def vision(self) -> bool:
-        contents = (message.get("content") for message in self._body["messages"])
-        parts = (part for content in contents if isinstance(content, list) for part in content)
-        return any(part.get("type") == "image_url" for part in parts)
-
-    @cached_property
-    def tokens(self) -> int:
-        """Room for what is sent, as estimated, and for the answer as far as the request says how long it may be."""
-        return input_tokens(self._body) + (wanted_tokens(self._body) or 0)
-
-    @cached_property
-    def language(self) -> str | None:
-        """Of the last user turn, as ISO 639-1; None where that is unsure."""
-        contents = [message.get("content") for message in self._body["messages"] if message["role"] == "user"]
-        text = _words(contents[-1]) if contents else ""
-        return self._language_of(text) if text else None
+    json_schema: bool
+    tools: bool
+    vision: bool
+    tokens: int
+    text: str
 
 
-def needs_of(body: Mapping[str, Any], language_of: Callable[[str], str | None] = unsure) -> Needs:
+def needs_of(body: Mapping[str, Any]) -> Needs:
     """body: as the tier would get it, adapted: what is left out there is not needed, what is added takes room."""
-    return Needs(body, language_of)
+    messages = body["messages"]
+    wanted = body.get("response_format")
+    contents = [message.get("content") for message in messages]
+    parts = (part for content in contents if isinstance(content, list) for part in content)
+    return Needs(
+        json_schema=isinstance(wanted, dict) and wanted.get("type") == "json_schema",
+        tools=bool(body.get("tools") or body.get("functions")) or any(map(_uses_tools, messages)),
+        vision=any(part.get("type") == "image_url" for part in parts),
+        tokens=input_tokens(body) + (wanted_tokens(body) or 0),
+        text=next((_words(message) for message in reversed(messages) if message["role"] == "user"), ""),
+    )
 
 
 def unfit(abilities: Abilities, needs: Needs) -> str:
@@ -83,12 +64,17 @@ def unfit(abilities: Abilities, needs: Needs) -> str:
         return "reads no images"
     if abilities.context_window is not None and needs.tokens > abilities.context_window:
         return f"context window of {abilities.context_window} tokens"
-    if abilities.languages and needs.language is not None and needs.language not in abilities.languages:
-        return f"does not speak {needs.language!r}"
+    if abilities.languages and (spoken := language_of(needs.text)) is not None:
+        is_known = any(are_alike(spoken, language) for language in abilities.languages)
+        return "" if is_known else f"does not speak {spoken!r}"
     return ""
 
 
-def _words(content: object) -> str:
-    if isinstance(content, list):
-        return "\n".join(part.get("text", "") for part in content)
-    return content if isinstance(content, str) else ""
+def _uses_tools(message: Message) -> bool:
+    speaks_of_them = message.get("tool_calls") or message.get("function_call")
+    return bool(speaks_of_them) or message["role"] in {"tool", "function"}
+
+
+def _words(message: Message) -> str:
+    content = message.get("content") or ""
+    return content if isinstance(content, str) else "\n".join(part.get("text", "") for part in content)
