@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 from services import CHAT, LIMIT_AGAIN, PARCEL, id_of
+from upstreams import ONE_HOUR_MS
 
 SETTINGS = """
 store: {url: "sqlite:///${FOLDER}/cache.db"}
@@ -136,6 +138,30 @@ def test_a_stream_that_breaks_tells_so_at_its_end(asker, provider, then):
     assert trace["outcome"] == "stream_broken"
     assert attempts(trace) == [("strong", "transport", None)]
     assert trace["ms"] > 0
+
+
+async def test_a_stream_under_way_is_there_already_and_one_that_is_left_says_so(service, asker, provider):
+    provider.play({"between_tokens_ms": ONE_HOUR_MS})
+    async with asker.at_once() as http, http.stream("POST", CHAT, json=asker.body(stream=True)) as response:
+        lines = response.aiter_lines()  # whoever drops it hangs up
+        await anext(lines)
+        under_way = await asyncio.to_thread(trace_of, asker, response)
+    assert (under_way["outcome"], under_way["ms"]) == ("miss", None)
+    await service.waits_for(lambda: trace_of(asker, response)["ms"])
+    assert trace_of(asker, response)["outcome"] == "client_gone"
+    await provider.wait_for(in_flight=0, cancelled=1)
+
+
+@either_way
+async def test_a_client_that_leaves_before_the_first_word_is_told_of_too(service, asker, provider, stream):
+    provider.play({"latency_ms": ONE_HOUR_MS})
+    async with asker.at_once() as http:
+        asking = asyncio.create_task(http.post(CHAT, json=asker.body(stream=stream)))
+        await provider.wait_for(in_flight=1)
+        asking.cancel()
+        await asyncio.wait([asking])
+    await service.waits_for(lambda: newest(asker)[0]["ms"])
+    assert newest(asker)[0]["outcome"] == "client_gone"
 
 
 def test_what_never_reaches_a_tier_says_why(asker):
