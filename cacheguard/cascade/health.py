@@ -1,4 +1,4 @@
-"""How well a tier is: breakers for its calls and, by response schema, for its answers, and blocks that it asked for.
+"""How well a tier is: breakers for its calls and, by response schema, for its answers, and keys that are left alone.
 
 Time is an argument.
 """
@@ -10,65 +10,51 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheguard.cascade.breaker import VOTES, Breaker, Permit, State, Terms, Vote
+from cacheguard.cascade.keys import KeyRing, Keys
 from cacheguard.failures import FailureClass
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from random import Random
 
+    from cacheguard.cascade.keys import Blocked
     from cacheguard.failures import AttemptFailed
 
-# A bill or a key mends itself no sooner; the tier is tried at this pace in case somebody has seen to it.
-ACCOUNT_S = 300.0
 SCHEMAS = 100
 TERMS = Terms()
 # In the place of a response schema: a host that lists its models has shown nothing of its answers.
 MODELS = "list of models"
 
 
-class Block:
-    """Ask nothing before a time, whatever other calls say."""
-
-    def __init__(self) -> None:
-        self.until = 0.0
-        self.reason = ""
-
-    def extend(self, until: float, reason: str) -> None:
-        """A later block never shortens an earlier one."""
-        if until > self.until:
-            self.until, self.reason = until, reason
-
-
 @dataclass(frozen=True, slots=True)
 class Vitals:
     """How a tier is at one moment.
 
-    blocks: when each ends, by reason. calls: of the last minute, by what they said; content: answers that were no use.
-    schemas: how many response schemas have a breaker in this state.
+    blocked: the keys that are left alone. calls: of the last minute, by what they said; content: answers that were no
+    use. schemas: how many response schemas have a breaker in this state.
     """
 
     state: State
     reason: str
     retry_at: float
-    blocks: Mapping[str, float]
+    blocked: tuple[Blocked, ...]
     calls: Counter[Vote]
     schemas: Counter[State]
 
 
 class Health:
-    """One model of one provider, over all routes. account: shared by the models that are asked with the same key."""
+    """One model of one provider, over all routes. ring: shared by the provider's models."""
 
-    def __init__(self, random: Random, terms: Terms = TERMS, account: Block | None = None) -> None:
+    def __init__(self, random: Random, terms: Terms = TERMS, ring: KeyRing | None = None) -> None:
+        self.keys = Keys(ring or KeyRing())
         self._random = random
         self._terms = terms
-        self._account = account or Block()
-        self._limit = Block()
         self._calls = Breaker(terms, random)
         self._answers: OrderedDict[str, Breaker] = OrderedDict()
 
     def admit(self, schema: str, now: float) -> Leave | None:
         """Leave for a call whose answer shall have this response schema ("": any), or None: leave the tier alone."""
-        if now < max(self._limit.until, self._account.until):
+        key = self.keys.take(now)
+        if key is None:
             return None
         permits: list[tuple[Breaker, Permit]] = []
         for breaker in (self._calls, self._answering(schema)):
@@ -78,33 +64,37 @@ class Health:
                     taken.give_back(seat)
                 return None
             permits.append((breaker, permit))
-        return Leave(self, *permits)
+        return Leave(self, key, *permits)
 
     def admit_probe(self, now: float) -> Leave | None:
         """Leave to ask for the list of models, where calls have failed and may succeed again."""
         return self.admit(MODELS, now) if self._calls.state(now) is State.HALF_OPEN else None
 
-    def heard(self, failure: AttemptFailed, now: float) -> None:
-        """What a failure says beside its vote: how long to stay away."""
-        if failure.failure is FailureClass.RATE_LIMIT and failure.retry_after_s is not None:
-            self._limit.extend(now + failure.retry_after_s, failure.failure)
+    def has_another_key(self, now: float) -> bool:
+        """Whether the tier may be asked again at once, after a failure that was its key's alone."""
+        return len(self.keys) > 1 and self.keys.retry_at() <= now
+
+    def heard(self, failure: AttemptFailed, key: int, now: float) -> None:
+        """What a failure says beside its vote: how long to leave the key alone that was used."""
+        if failure.failure is FailureClass.RATE_LIMIT:
+            self.keys.limit(key, failure.failure, failure.retry_after_s or 0.0, now)
         elif failure.failure in {FailureClass.QUOTA, FailureClass.AUTH}:
-            self._account.extend(now + ACCOUNT_S, failure.failure)
+            self.keys.ring.die(key, failure.failure, now)
 
     def forget(self) -> None:
         """Ask again as if nothing had been: somebody has seen to it."""
-        self._limit.until = self._account.until = 0.0
+        self.keys.forget()
         self._calls = Breaker(self._terms, self._random)
         self._answers.clear()
 
     def retry_at(self, schema: str) -> float:
         """When a call may be admitted again; in the past where one may be now."""
-        return max(self._limit.until, self._account.until, self._calls.retry_at(), self._answering(schema).retry_at())
+        return max(self.keys.retry_at(), self._calls.retry_at(), self._answering(schema).retry_at())
 
     def state(self, now: float) -> tuple[State, str]:
         """Of the tier as a whole, and why."""
-        for block in self._blocks(now):
-            return State.OPEN, block.reason
+        if self.keys.retry_at() > now:
+            return State.OPEN, next(self.keys.blocked(now)).reason
         breaker = max(self._calls, self._answering(""), key=Breaker.retry_at)
         return breaker.state(now), breaker.reason
 
@@ -117,14 +107,11 @@ class Health:
             state,
             reason,
             self.retry_at(""),
-            blocks={block.reason: block.until for block in self._blocks(now)},
+            blocked=tuple(self.keys.blocked(now)),
             # To the breaker of calls a useless answer is a call that went well.
             calls=calls + Counter({Vote.CONTENT: useless}) - Counter({Vote.WELL: useless}),
             schemas=Counter(breaker.state(now) for breaker in self._answers.values()),
         )
-
-    def _blocks(self, now: float) -> list[Block]:
-        return [block for block in (self._account, self._limit) if now < block.until]
 
     def _answering(self, schema: str) -> Breaker:
         """The breaker of a schema. Clients choose schemas, so only those used last are remembered."""
@@ -136,9 +123,13 @@ class Health:
 
 
 class Leave:
-    """Leave to make one call. Whoever has it says how the call ended; what is said first counts."""
+    """Leave to make one call. Whoever has it says how the call ended; what is said first counts.
 
-    def __init__(self, health: Health, call: tuple[Breaker, Permit], answer: tuple[Breaker, Permit]) -> None:
+    key: the one to make it with.
+    """
+
+    def __init__(self, health: Health, key: int, call: tuple[Breaker, Permit], answer: tuple[Breaker, Permit]) -> None:
+        self.key = key
         self._health = health
         self._call = call
         self._answer = answer
@@ -159,7 +150,7 @@ class Leave:
                 _record(self._call, Vote.WELL, now)
                 _record(self._answer, vote, now)
         if failure is not None:
-            self._health.heard(failure, now)
+            self._health.heard(failure, self.key, now)
 
     def abandoned(self) -> None:
         """Nobody waited for the end, or it says nothing."""

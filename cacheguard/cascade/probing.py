@@ -24,7 +24,7 @@ async def _probe(tier: Tier, clock: Callable[[], float]) -> None:
         return
     try:
         async with asyncio.timeout(tier.timeout_s):
-            await tier.provider.probe()
+            await tier.provider.probe(leave.key)
     except AttemptFailed as failure:
         leave.ended(failure, clock())
     except TimeoutError:

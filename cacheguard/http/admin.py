@@ -14,6 +14,7 @@ from cacheguard.errors import RequestError, UnknownTier, UnknownTrace
 from cacheguard.settings import ModelTier
 
 if TYPE_CHECKING:
+    from cacheguard.cascade.keys import Blocked
     from cacheguard.cascade.tier import Tier
     from cacheguard.wiring import Service
 
@@ -73,10 +74,16 @@ def show_tier(service: Service, tier: Tier) -> dict[str, Any]:
         "reason": vitals.reason or None,
         "retry_at": _utc(vitals.retry_at, now),
         "retry_in_s": max(0.0, round(vitals.retry_at - now, 1)),
-        "blocks": [{"reason": reason, "until": _utc(until, now)} for reason, until in vitals.blocks.items()],
+        "blocks": [_show_block(blocked, tier, now) for blocked in vitals.blocked],
         "last_minute": {"calls": vitals.calls.total(), **{vote: vitals.calls[vote] for vote in Vote}},
         "schemas": {state: vitals.schemas[state] for state in State},
     }
+
+
+def _show_block(blocked: Blocked, tier: Tier, now: float) -> dict[str, Any]:
+    """key: counted from 1, where there are several."""
+    number = {"key": blocked.key + 1} if len(tier.health.keys) > 1 else {}
+    return {"reason": blocked.reason, "until": _utc(blocked.until, now), **number}
 
 
 def _utc(at: float, now: float) -> str | None:

@@ -14,7 +14,7 @@ import httpx
 from cacheguard.failures import AttemptFailed, FailureClass
 from cacheguard.providers import conversation
 from cacheguard.providers.base import Body, Call, Chunk, Completion, Finish, Usage
-from cacheguard.providers.calling import ErrorReply, HttpProvider, Verdict, class_of_status, cut_off
+from cacheguard.providers.calling import ErrorReply, Verdict, class_of_status, cut_off
 from cacheguard.providers.chat_reply import ChatReply, Said, tool_call
 from cacheguard.providers.conversation import Media, Text, ToolCall, ToolResult, refused
 
@@ -39,25 +39,13 @@ DROPPED: Mapping[str, str] = {
 }
 
 
-class AnthropicProvider(HttpProvider):
-    """One host. base_url: without the version."""
+class Messages:
+    """Its host's address has no version in it."""
 
-    def __init__(
-        self,
-        base_url: str,
-        *,
-        api_key: str = "",
-        headers: Mapping[str, str] | None = None,
-        connect_timeout_s: float = 5.0,
-    ) -> None:
-        key = {"x-api-key": api_key} if api_key else {}
-        super().__init__(
-            _Messages(), base_url, {"anthropic-version": VERSION, **key, **(headers or {})}, connect_timeout_s
-        )
-
-
-class _Messages:
     models = "v1/models"
+
+    def headers(self, key: str) -> Body:
+        return {"anthropic-version": VERSION} | ({"x-api-key": key} if key else {})
 
     def path(self, model: str, *, stream: bool) -> str:  # noqa: ARG002 (others' paths name them)
         return "v1/messages"

@@ -33,10 +33,14 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request to one model. body: as the client sent it. Whoever calls holds the clocks."""
+    """One request to one model. body: as the client sent it. key: which of the provider's keys to use, from 0.
+
+    Whoever calls holds the clocks.
+    """
 
     model: str
     body: Mapping[str, Any]
+    key: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ class Provider(Protocol):
         """The answer's chunks. Ends normally only after the wire format's own end marker."""
         ...
 
-    async def probe(self) -> None:
-        """Ask the host for something that costs nothing: whether it answers, and takes the key."""
+    async def probe(self, key: int = 0) -> None:
+        """Ask the host for something that costs nothing: whether it answers, and takes the key, by its number."""
 
     async def aclose(self) -> None: ...

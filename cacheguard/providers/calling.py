@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import httpx
@@ -18,7 +18,7 @@ from cacheguard.failures import AttemptFailed, FailureClass
 from cacheguard.providers.retry_after import retry_after_s
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 
     from cacheguard.providers.base import Body, Call, Chunk, Completion
 
@@ -69,6 +69,16 @@ class Reading(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Where a provider is, and how it is called. keys: any of them opens it; "" where it asks for none."""
+
+    base_url: str
+    keys: Sequence[str] = ("",)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    connect_timeout_s: float = 5.0
+
+
 class WireFormat(Protocol):
     """One provider's language, without its HTTP. What has another shape raises KeyError, TypeError or the like.
 
@@ -76,6 +86,10 @@ class WireFormat(Protocol):
     """
 
     models: str
+
+    def headers(self, key: str) -> Mapping[str, str]:
+        """What a call with this key carries; "" is no key."""
+        ...
 
     def path(self, model: str, *, stream: bool) -> str: ...
 
@@ -93,27 +107,29 @@ class WireFormat(Protocol):
 class HttpProvider:
     """One host that speaks a wire format. Every failure comes out as AttemptFailed with its class."""
 
-    def __init__(self, wire: WireFormat, base_url: str, headers: Mapping[str, str], connect_timeout_s: float) -> None:
+    def __init__(self, wire: WireFormat, host: Host) -> None:
         self._wire = wire
+        self._headers = [_headers(wire, host, key) for key in host.keys]
         self._client = httpx.AsyncClient(
-            base_url=base_url,
-            headers={**headers, "Content-Type": "application/json"},
+            base_url=host.base_url,
             # Only connecting is timed here: whoever calls holds the clocks for tokens and total.
-            timeout=httpx.Timeout(None, connect=connect_timeout_s),
+            timeout=httpx.Timeout(None, connect=host.connect_timeout_s),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
         )
 
     async def complete(self, call: Call) -> Completion:
         content = self._content(call, stream=False)
         with _classified():
-            response = await self._client.post(self._wire.path(call.model, stream=False), content=content)
+            path, headers = self._wire.path(call.model, stream=False), self._headers[call.key]
+            response = await self._client.post(path, content=content, headers=headers)
             if not response.is_success:
                 raise self._refused(response)
             return self._wire.read(self._parse(response.content))
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
         content = self._content(call, stream=True)
-        request = self._client.build_request("POST", self._wire.path(call.model, stream=True), content=content)
+        path, headers = self._wire.path(call.model, stream=True), self._headers[call.key]
+        request = self._client.build_request("POST", path, content=content, headers=headers)
         with _classified():
             response = await self._client.send(request, stream=True)
             try:
@@ -125,9 +141,9 @@ class HttpProvider:
             finally:
                 await response.aclose()
 
-    async def probe(self) -> None:
+    async def probe(self, key: int = 0) -> None:
         with _classified():
-            response = await self._client.get(self._wire.models)
+            response = await self._client.get(self._wire.models, headers=self._headers[key])
             if not (response.is_success or response.status_code in _LISTS_NO_MODELS):
                 raise self._refused(response)
 
@@ -181,6 +197,14 @@ class HttpProvider:
             retry_after_s=verdict.retry_after_s,
             unknown_model=verdict.unknown_model,
         )
+
+
+def _headers(wire: WireFormat, host: Host, key: str) -> httpx.Headers:
+    """The host's own win over the format's, however they are written."""
+    headers = httpx.Headers(wire.headers(key))
+    headers.update(host.headers)
+    headers["Content-Type"] = "application/json"
+    return headers
 
 
 def cut_off(why: str) -> AttemptFailed:

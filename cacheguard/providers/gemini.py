@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from cacheguard.providers import conversation
 from cacheguard.providers.base import Body, Call, Chunk, Completion, Finish, Usage
-from cacheguard.providers.calling import ErrorReply, HttpProvider, Verdict, cut_off
+from cacheguard.providers.calling import ErrorReply, Verdict, cut_off
 from cacheguard.providers.chat_reply import ChatReply, Said, tool_call
 from cacheguard.providers.conversation import Media, Text, ToolCall, ToolResult
 from cacheguard.providers.google_errors import classify
@@ -26,23 +26,13 @@ if TYPE_CHECKING:
 DROPPED: Mapping[str, str] = {**conversation.DROPPED, "parallel_tool_calls": "no such control"}
 
 
-class GeminiProvider(HttpProvider):
-    """One host. base_url: without the version."""
+class GenerateContent:
+    """Its host's address has no version in it."""
 
-    def __init__(
-        self,
-        base_url: str,
-        *,
-        api_key: str = "",
-        headers: Mapping[str, str] | None = None,
-        connect_timeout_s: float = 5.0,
-    ) -> None:
-        key = {"x-goog-api-key": api_key} if api_key else {}
-        super().__init__(_GenerateContent(), base_url, {**key, **(headers or {})}, connect_timeout_s)
-
-
-class _GenerateContent:
     models = "v1beta/models"
+
+    def headers(self, key: str) -> Body:
+        return {"x-goog-api-key": key} if key else {}
 
     def path(self, model: str, *, stream: bool) -> str:
         place = quote(model if "/" in model else f"models/{model}")

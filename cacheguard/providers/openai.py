@@ -12,38 +12,23 @@ import httpx
 
 from cacheguard.failures import FailureClass
 from cacheguard.providers.base import Body, Call, Chunk, Completion
-from cacheguard.providers.calling import ErrorReply, HttpProvider, Verdict, class_of_status, cut_off
+from cacheguard.providers.calling import ErrorReply, Verdict, class_of_status, cut_off
 from cacheguard.providers.chat_shape import Joining, read_chunk, read_completion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
-class OpenAIProvider(HttpProvider):
-    """One host.
+class ChatCompletions:
+    """missing_finish_is_stop: for hosts that never send a finish_reason; elsewhere such an answer counts as cut."""
 
-    missing_finish_is_stop: for hosts that never send a finish_reason; elsewhere such an answer counts as cut.
-    """
-
-    def __init__(
-        self,
-        base_url: str,
-        *,
-        api_key: str = "",
-        headers: Mapping[str, str] | None = None,
-        connect_timeout_s: float = 5.0,
-        missing_finish_is_stop: bool = False,
-    ) -> None:
-        authorization = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        wire = _ChatCompletions(missing_finish_is_stop=missing_finish_is_stop)
-        super().__init__(wire, base_url, {**authorization, **(headers or {})}, connect_timeout_s)
-
-
-class _ChatCompletions:
     models = "models"
 
-    def __init__(self, *, missing_finish_is_stop: bool) -> None:
+    def __init__(self, *, missing_finish_is_stop: bool = False) -> None:
         self._missing_finish_is_stop = missing_finish_is_stop
+
+    def headers(self, key: str) -> Body:
+        return {"Authorization": f"Bearer {key}"} if key else {}
 
     def path(self, model: str, *, stream: bool) -> str:  # noqa: ARG002 (others' paths name them)
         return "chat/completions"

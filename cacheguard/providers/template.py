@@ -26,7 +26,7 @@ class TemplateProvider:
         for body in chunks_of(await self.complete(call)):
             yield read_chunk(body)
 
-    async def probe(self) -> None:
+    async def probe(self, key: int = 0) -> None:
         """It always answers."""
 
     async def aclose(self) -> None:

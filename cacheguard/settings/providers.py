@@ -26,6 +26,8 @@ class Provider(Section):
     one, and only where it is not the company's own."""
     api_key: Secret = SecretStr("")
     """Its key; empty where none is asked for."""
+    api_keys: tuple[Secret, ...] = ()
+    """Several keys, in the place of api_key. They are used in turn, without those that are dead or at their limit."""
     headers: dict[HeaderName, Secret] = Field(default_factory=dict)
     """Further header fields sent with every call."""
     missing_finish_reason_is_stop: bool = False
@@ -46,6 +48,22 @@ class Provider(Section):
         if info.data.get("kind") not in BASE_URLS:
             raise PydanticKnownError("missing")
         return BASE_URLS[info.data["kind"]]
+
+    @field_validator("api_keys")
+    @classmethod
+    def _keys_are_several(cls, keys: tuple[SecretStr, ...], info: ValidationInfo) -> tuple[SecretStr, ...]:
+        if keys and info.data.get("api_key"):
+            raise ValueError("stands beside api_key: keep one of them")
+        if not all(keys):
+            refuse((keys.index(SecretStr("")),), "is empty: take it out")
+        if len(set(keys)) < len(keys):
+            raise ValueError("holds one key twice")
+        return keys
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """In the order of their numbers; an empty one where none is asked for."""
+        return tuple(key.get_secret_value() for key in self.api_keys or (self.api_key,))
 
     @model_validator(mode="after")
     def _only_openai_may_be_silent(self) -> Self:

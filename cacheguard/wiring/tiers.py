@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from random import Random
 from typing import TYPE_CHECKING, assert_never
 
 from cacheguard.cascade.breaker import Terms as BreakerTerms
-from cacheguard.cascade.health import Block, Health
+from cacheguard.cascade.health import Health
+from cacheguard.cascade.keys import KeyRing
 from cacheguard.cascade.price import Price
 from cacheguard.cascade.tier import Tier
 from cacheguard.providers.template import TemplateProvider
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 def make_tiers(settings: configured.Settings, providers: dict[str, Provider]) -> dict[str, Tier]:
-    """By name. Tiers that ask the same model share its health, and all of a provider share its account."""
-    accounts: defaultdict[str, Block] = defaultdict(Block)
+    """By name. Tiers that ask the same model share its health, and all of a provider share its keys."""
+    rings = {name: KeyRing(name, len(provider.keys)) for name, provider in settings.providers.items()}
     healths: dict[tuple[str, str], Health] = {}
     tiers = {}
     for name, tier in settings.tiers.items():
@@ -31,7 +31,7 @@ def make_tiers(settings: configured.Settings, providers: dict[str, Provider]) ->
                 tiers[name] = Tier(name, template, name, timeout_s=1, first_token_timeout_s=1, is_template=True)
             case ModelTier():
                 terms = BreakerTerms(minimum_calls=settings.providers[tier.provider].breaker.minimum_calls)
-                health = Health(Random(), terms, accounts[tier.provider])
+                health = Health(Random(), terms, rings[tier.provider])
                 tiers[name] = Tier(
                     name,
                     providers[tier.provider],

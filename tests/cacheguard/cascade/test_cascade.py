@@ -15,7 +15,8 @@ from cacheguard.cascade.retries import SAVED, SHARE
 from cacheguard.cascade.tier import Price, Tier
 from cacheguard.failures import AttemptFailed, FailureClass
 from cacheguard.providers.base import Finish
-from cacheguard.providers.openai import OpenAIProvider
+from cacheguard.providers.calling import Host, HttpProvider
+from cacheguard.providers.openai import ChatCompletions
 from cacheguard.providers.template import TemplateProvider
 from cacheguard.validation import REGISTRY
 from cacheguard.validation.relevance import Relevance
@@ -51,7 +52,7 @@ def simulator():
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def provider(simulator):
-    provider = OpenAIProvider(simulator.base_url)
+    provider = HttpProvider(ChatCompletions(), Host(simulator.base_url))
     yield provider
     await provider.aclose()
 
@@ -450,7 +451,7 @@ async def test_a_key_that_the_provider_echoes_never_reaches_the_client(script, t
 
 
 async def test_a_key_with_a_line_break_in_it_never_reaches_the_client(simulator):
-    provider = OpenAIProvider(simulator.base_url, api_key="sk-secret\n")
+    provider = HttpProvider(ChatCompletions(), Host(simulator.base_url, ["sk-secret\n"]))
     outcome = await ask([Tier("first", provider, "m", PATIENT_S, PATIENT_S)])
     await provider.aclose()
     assert str(outcome.error()) == "no tier could answer (first: transport, first: transport)"

@@ -13,7 +13,8 @@ from upstreams import ONE_HOUR_MS, asked, gathered, granted, simulated, text_of,
 from cacheguard.cascade.flight import Flights
 from cacheguard.cascade.stream import open_stream
 from cacheguard.providers.base import Call, Chunk
-from cacheguard.providers.openai import OpenAIProvider
+from cacheguard.providers.calling import Host, HttpProvider
+from cacheguard.providers.openai import ChatCompletions
 
 CALL = Call("gpt", asked())
 PATIENT_S = 60
@@ -320,7 +321,7 @@ def simulator():
 @pytest.fixture
 async def streamed(simulator):
     """A call that publishes the simulated provider's stream and lands with its text."""
-    provider = OpenAIProvider(simulator.base_url)
+    provider = HttpProvider(ChatCompletions(), Host(simulator.base_url))
 
     async def call(flight):
         stream = await open_stream(tier_of(provider), CALL, granted(), total_s=PATIENT_S)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cacheguard.cascade.breaker import State, Vote
-from cacheguard.cascade.health import ACCOUNT_S, SCHEMAS, Block, Health
+from cacheguard.cascade.health import SCHEMAS, Health
+from cacheguard.cascade.keys import DEAD_S, Blocked, KeyRing
 from cacheguard.failures import AttemptFailed, FailureClass
 from cacheguard.providers.chat_shape import write_completion
 
@@ -17,8 +18,8 @@ NOW = 100.0
 CUT = write_completion("half an", "model", NOW)
 
 
-def health(account=None):
-    return Health(Random(1), account=account or Block())
+def health(ring=None):
+    return Health(Random(1), ring=ring)
 
 
 def calls(health, failure, times=5, schema="", now=NOW):
@@ -69,12 +70,12 @@ def test_a_tier_that_breaks_one_schema_goes_on_answering_without_it():
 
 
 def test_a_dead_key_stops_every_model_that_is_asked_with_it():
-    account = Block()
-    one, other = health(account), health(account)
+    ring = KeyRing()
+    one, other = health(ring), health(ring)
     calls(one, failed(FailureClass.AUTH), times=1)
     assert other.admit("", NOW) is None
     assert other.state(NOW) == (State.OPEN, "auth")
-    assert other.admit("", NOW + ACCOUNT_S) is not None
+    assert other.admit("", NOW + DEAD_S) is not None
 
 
 @given(hints=st.lists(st.floats(0, 1e6), min_size=1))
@@ -142,7 +143,7 @@ def test_its_vitals_tell_calls_by_what_they_said():
     vitals = tier.vitals(NOW)
     assert vitals.calls == {Vote.WELL: 6, Vote.TRANSPORT: 2, Vote.SLOW: 1, Vote.CONTENT: 3}
     assert vitals.schemas == {State.CLOSED: 2}
-    assert (vitals.state, vitals.reason, vitals.blocks) == (State.CLOSED, "", {})
+    assert (vitals.state, vitals.reason, vitals.blocked) == (State.CLOSED, "", ())
     assert tier.vitals(NOW + 61).calls == {}
 
 
@@ -150,7 +151,7 @@ def test_its_vitals_tell_why_it_is_left_alone_and_until_when():
     tier = health()
     calls(tier, failed(FailureClass.RATE_LIMIT, retry_after_s=500), times=1)
     calls(tier, failed(FailureClass.QUOTA), times=1)
-    assert tier.vitals(NOW).blocks == {"rate_limit": NOW + 500}
+    assert tier.vitals(NOW).blocked == (Blocked(0, "rate_limit", NOW + 500),)
     other = health()
     calls(other, failed(FailureClass.TRANSPORT))
     vitals = other.vitals(NOW)

@@ -17,7 +17,8 @@ from cacheguard.cascade.health import Health
 from cacheguard.cascade.probing import probe_all
 from cacheguard.cascade.tier import Tier
 from cacheguard.failures import AttemptFailed, FailureClass
-from cacheguard.providers.openai import OpenAIProvider
+from cacheguard.providers.calling import Host, HttpProvider
+from cacheguard.providers.openai import ChatCompletions
 
 NOW = 100.0
 SETTINGS = """
@@ -31,7 +32,7 @@ routes: {default: {tiers: [strong, sorry]}}
 """
 
 
-class Host:
+class ListingHost:
     """Lists its models with a status."""
 
     def __init__(self):
@@ -45,7 +46,7 @@ class Host:
 
 @pytest.fixture(scope="module")
 def host():
-    host = Host()
+    host = ListingHost()
     with serve(Starlette(routes=[Route("/v1/models", host.models)])) as url:
         host.url = f"{url}/v1"
         yield host
@@ -54,7 +55,7 @@ def host():
 @pytest.fixture
 async def tier(host):
     host.status, host.asked = 200, 0
-    provider = OpenAIProvider(host.url)
+    provider = HttpProvider(ChatCompletions(), Host(host.url))
     yield Tier("strong", provider, "m", timeout_s=30, first_token_timeout_s=30, health=Health(Random(1)))
     await provider.aclose()
 

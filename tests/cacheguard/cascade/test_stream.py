@@ -12,7 +12,8 @@ from upstreams import ONE_HOUR_MS, asked, delta, gathered, granted, simulated, t
 from cacheguard.cascade.stream import HELD_LIMIT, OpenStream, open_stream
 from cacheguard.failures import AttemptFailed, FailureClass
 from cacheguard.providers.base import Call, Completion, Finish
-from cacheguard.providers.openai import OpenAIProvider
+from cacheguard.providers.calling import Host, HttpProvider
+from cacheguard.providers.openai import ChatCompletions
 
 # One loop for all tests here: opening a provider loads certificates, which takes longer than most tests.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -32,7 +33,7 @@ def simulator():
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def provider(simulator):
-    provider = OpenAIProvider(simulator.base_url)
+    provider = HttpProvider(ChatCompletions(), Host(simulator.base_url))
     yield provider
     await provider.aclose()
 
@@ -45,7 +46,7 @@ def plain_host():
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def verbatim_provider(plain_host):
-    provider = OpenAIProvider(plain_host.base_url)
+    provider = HttpProvider(ChatCompletions(), Host(plain_host.base_url))
     yield provider
     await provider.aclose()
 

@@ -11,8 +11,9 @@ from openai.types.chat.completion_create_params import CompletionCreateParamsBas
 from upstreams import asked, gathered, text_of, verbatim
 
 from cacheguard.failures import AttemptFailed, FailureClass
-from cacheguard.providers.anthropic import DEFAULT_MAX_TOKENS, DROPPED, AnthropicProvider
+from cacheguard.providers.anthropic import DEFAULT_MAX_TOKENS, DROPPED, Messages
 from cacheguard.providers.base import Call, Finish, Usage
+from cacheguard.providers.calling import Host, HttpProvider
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -43,7 +44,7 @@ def host():
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def provider(host):
-    provider = AnthropicProvider(host.url, api_key="sk-1")
+    provider = HttpProvider(Messages(), Host(host.url, ["sk-1"]))
     yield provider
     await provider.aclose()
 

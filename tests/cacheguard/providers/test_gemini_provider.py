@@ -12,7 +12,8 @@ from upstreams import asked, gathered, text_of, verbatim
 
 from cacheguard.failures import AttemptFailed, FailureClass
 from cacheguard.providers.base import Call, Finish, Usage
-from cacheguard.providers.gemini import DROPPED, GeminiProvider
+from cacheguard.providers.calling import Host, HttpProvider
+from cacheguard.providers.gemini import DROPPED, GenerateContent
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -48,7 +49,7 @@ def host():
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def provider(host):
-    provider = GeminiProvider(host.url, api_key="sk-1")
+    provider = HttpProvider(GenerateContent(), Host(host.url, ["sk-1"]))
     yield provider
     await provider.aclose()
 

@@ -14,7 +14,8 @@ from upstreams import ONE_HOUR_MS, asked, delta, gathered, simulated, text_of, v
 
 from cacheguard.failures import AttemptFailed, FailureClass
 from cacheguard.providers.base import Call, Finish, Usage
-from cacheguard.providers.openai import OpenAIProvider
+from cacheguard.providers.calling import Host, HttpProvider
+from cacheguard.providers.openai import ChatCompletions
 
 KNOWN = "Card limits change at once, and the app shows the new one."
 DONE = b"data: [DONE]"
@@ -43,10 +44,11 @@ async def opened():
     """Opens providers, one for each way to open it, closed at the end."""
     providers = {}
 
-    def open_provider(base_url, **options):
-        key = (base_url, str(options))
+    def open_provider(base_url, *, lenient=False, **rest):
+        key = (base_url, lenient, str(rest))
         if key not in providers:
-            providers[key] = OpenAIProvider(base_url, **options)
+            wire = ChatCompletions(missing_finish_is_stop=lenient)
+            providers[key] = HttpProvider(wire, Host(base_url, **rest))
         return providers[key]
 
     yield open_provider
@@ -113,7 +115,7 @@ async def test_the_model_is_asked_by_its_own_name_and_the_rest_is_passed_through
 
 async def test_the_key_and_further_headers_are_sent(plain_host, opened):
     plain_host.says({"choices": [{"message": {"content": "Yes."}, "finish_reason": "stop"}]})
-    await complete(opened(plain_host.base_url, api_key="sk-secret", headers={"X-Project": "p1"}))
+    await complete(opened(plain_host.base_url, keys=["sk-secret"], headers={"X-Project": "p1"}))
     await complete(opened(plain_host.base_url))
     (with_key, _), (without, _) = plain_host.requests[-2:]
     assert (with_key["authorization"], with_key["x-project"]) == ("Bearer sk-secret", "p1")
@@ -280,7 +282,7 @@ async def test_an_accident_has_its_class(host, provider, then, streamed, failure
 @pytest.mark.parametrize("lenient", [False, True])
 async def test_a_200_that_is_no_completion_is_a_failure(plain_host, opened, content, lenient):
     plain_host.says(content)
-    provider = opened(plain_host.base_url, missing_finish_is_stop=lenient)
+    provider = opened(plain_host.base_url, lenient=lenient)
     assert (await failure_of(provider, streamed=False)).failure is TRANSPORT
 
 
@@ -366,7 +368,7 @@ async def test_a_host_that_accepts_nobody_is_a_failure_of_transport(opened, stre
 
 @either_way
 async def test_a_key_that_no_header_can_hold_is_a_failure(host, opened, streamed):
-    provider = opened(host.base_url, api_key="sk-secret\n")
+    provider = opened(host.base_url, keys=["sk-secret\n"])
     assert (await failure_of(provider, streamed=streamed)).failure is TRANSPORT
 
 
@@ -391,7 +393,7 @@ async def test_an_unknown_finish_reason_is_never_stop(host, provider, reason, fi
 
 async def test_a_host_without_finish_reasons_may_be_declared_one(host, opened):
     host.play({"finish_reason": None})
-    lenient = opened(host.base_url, missing_finish_is_stop=True)
+    lenient = opened(host.base_url, lenient=True)
     assert (await complete(lenient)).finish is Finish.STOP
     chunks = await stream(lenient)
     assert text_of(chunks) == KNOWN
@@ -402,7 +404,7 @@ async def test_a_host_without_finish_reasons_may_be_declared_one(host, opened):
 @pytest.mark.parametrize("reason", ["length", "something_new"])
 async def test_a_finish_reason_that_came_stays_what_it_is_at_a_lenient_host(host, opened, reason):
     host.play({"finish_reason": reason})
-    lenient = opened(host.base_url, missing_finish_is_stop=True)
+    lenient = opened(host.base_url, lenient=True)
     assert (await complete(lenient)).body["choices"][0]["finish_reason"] == reason
     reasons = {c["finish_reason"] for chunk in await stream(lenient) for c in chunk.body["choices"]}
     assert reasons == {None, reason}
@@ -410,7 +412,7 @@ async def test_a_finish_reason_that_came_stays_what_it_is_at_a_lenient_host(host
 
 async def test_a_clean_end_of_file_without_end_marker_is_never_stop_at_a_lenient_host_either(host, opened):
     host.play({"no_end_marker": True})
-    lenient = opened(host.base_url, missing_finish_is_stop=True)
+    lenient = opened(host.base_url, lenient=True)
     assert (await failure_of(lenient, streamed=True)).failure is TRUNCATED
 
 

@@ -8,10 +8,9 @@ from contextlib import aclosing
 import pytest
 import pytest_asyncio
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
-from upstreams import ONE_HOUR_MS, asked, gathered, granted, simulated, text_of, tier_of, verbatim
+from upstreams import ONE_HOUR_MS, asked, gathered, simulated, text_of, verbatim
 
 from cacheguard.cascade.price import Price
-from cacheguard.cascade.stream import OpenStream, open_stream
 from cacheguard.failures import AttemptFailed, FailureClass
 from cacheguard.providers.base import Call, Finish, Usage
 from cacheguard.providers.chat_shape import Joining
@@ -254,8 +253,7 @@ async def test_a_refusal_is_no_answer(host, provider, kind, streamed):
 @pytest.mark.parametrize("kind", ["anthropic", "gemini"], scope="module")
 async def test_a_streamed_refusal_that_comes_alone_leaves_the_way_to_another_tier_open(host, provider):
     host.play({"refusal": "I can't help with that."})
-    opened = await open_stream(tier_of(provider), call(), granted(), total_s=30)
-    assert not isinstance(opened, OpenStream)
+    assert not any(chunk.speaks for chunk in await stream(provider))
 
 
 async def test_leaving_a_stream_in_the_middle_hangs_up(host, provider):
@@ -286,6 +284,27 @@ async def test_the_key_goes_into_a_header_and_nowhere_else(plain_host, opened, k
     assert (headers[name], headers["x-project"]) == (value, "p1")
     assert "sk-1" not in plain_host.addresses[-1]
     assert "sk-1" not in str(body)
+
+
+@either_way
+async def test_each_call_shows_the_key_whose_number_it_has(plain_host, opened, kind, streamed):
+    plain_host.says(b"", status=500)
+    provider = opened(kind, plain_host.url, api_keys=["sk-0", "sk-1"])
+    for key in (1, 0):
+        numbered = Call("large-model", asked(), key)
+        with pytest.raises(AttemptFailed):
+            await (gathered(provider.stream(numbered)) if streamed else provider.complete(numbered))
+    name, _ = KEY_HEADERS[kind]
+    assert [headers[name][-4:] for headers, _ in plain_host.requests[-2:]] == ["sk-1", "sk-0"]
+
+
+async def test_the_settings_own_headers_win_however_they_are_written(plain_host, opened, kind):
+    plain_host.says(b"", status=500)
+    name, _ = KEY_HEADERS[kind]
+    provider = opened(kind, plain_host.url, api_key="sk-1", headers={name.upper(): "mine", "Content-TYPE": "text/x"})
+    await failure_of(provider, streamed=False)
+    headers, _ = plain_host.requests[-1]
+    assert (headers.getlist(name), headers.getlist("content-type")) == (["mine"], ["application/json"])
 
 
 async def test_without_a_key_no_header_is_sent_for_one(plain_host, opened, kind):
