@@ -15,11 +15,12 @@ import pytest
 from cacheguard.errors import StoreError, StoreUnusable
 from cacheguard.stores import sqlite as sqlite_store
 from cacheguard.stores import sqlite_schema, sqlite_writer
-from cacheguard.stores.base import Filter, NewPhrasing, Served
+from cacheguard.stores.base import Account, Filter, NewPhrasing, Served, SpendingKey
 from cacheguard.stores.sqlite import SqliteStore
 from cacheguard.types import Answer, Origin, Provenance, new_answer_id
 
 UNIT = np.eye(1, 8, dtype=np.float32)[0]
+SPENT = SpendingKey(Account("tenant", "shop"), "month", 0)
 
 
 @pytest.fixture
@@ -130,6 +131,20 @@ async def test_a_file_of_an_older_schema_is_brought_up_to_date(store, monkeypatc
     await store.open("model")  # nothing is done twice
 
 
+@pytest.mark.parametrize("version", range(1, len(sqlite_schema.MIGRATIONS)))
+async def test_a_file_of_every_earlier_version_still_opens(path, monkeypatch, version):
+    with monkeypatch.context() as earlier:
+        earlier.setattr(sqlite_schema, "MIGRATIONS", sqlite_schema.MIGRATIONS[:version])
+        store = SqliteStore(path)
+        await store.open("model")
+        await keep(store, "a")
+        await store.aclose()
+    await store.open("model")
+    assert await text_of(store, "a") == "yes"
+    assert await store.add_spending({SPENT: 0.5}) == {SPENT: 0.5}
+    await store.aclose()
+
+
 async def test_a_migration_that_fails_leaves_the_file_as_it_was(store, monkeypatch):
     await keep(store, "a")
     await store.aclose()
@@ -178,6 +193,14 @@ async def test_two_stores_on_one_file_see_each_others_writes(store, path):
     assert await text_of(store, "1") is None
     await other.aclose()
     await keep(store, "still open")
+
+
+async def test_two_stores_on_one_file_add_up_what_was_spent(store, path):
+    other = SqliteStore(path)
+    await other.open("model")
+    await asyncio.gather(*(one.add_spending({SPENT: 0.5}) for _ in range(20) for one in (store, other)))
+    assert await store.add_spending({SPENT: 0}) == await other.add_spending({SPENT: 0}) == {SPENT: 20}
+    await other.aclose()
 
 
 async def test_a_file_locked_for_long_is_reported_and_the_next_write_succeeds(path):
