@@ -281,7 +281,7 @@ def test_a_wrong_setting_is_named_with_its_line_and_the_way_out(refusal, text, m
             "{provider: local, model: m, price: {input_usd: 1}}",
             (
                 "a.price.input_usd is unknown; did you mean 'input_usd_per_mtok'? known: input_usd_per_mtok, "
-                "output_usd_per_mtok"
+                "output_usd_per_mtok, cached_input_usd_per_mtok"
             ),
         ),
         ("text", "a is text; it must be a mapping"),
