@@ -86,7 +86,7 @@ class Adaptation:
         if body.keys().isdisjoint(self.rename):
             return body
         kept = {name: value for name, value in body.items() if name not in self.rename}
-        return kept | {new: body[name] for name, new in self.rename.items() if name in body}
+        return kept | {new: body[name] for name, new in self.rename.items() if body.get(name) is not None}
 
 
 def with_room(body: Mapping[str, Any], used: int) -> Mapping[str, Any] | None:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+import re
+from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeAlias, get_args
 
-from pydantic import BeforeValidator, Discriminator, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Tag, field_validator, model_validator
 
-from cacheguard.settings.values import Name, NotNegative, Positive, Section, Text, refuse
+from cacheguard.language import CODES
+from cacheguard.settings.adaptation import Adaptation
+from cacheguard.settings.values import Count, Name, NotNegative, Positive, Section, Text, refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Ability: TypeAlias = Literal["json_schema", "tools", "vision"]
 
 
 class Price(Section):
@@ -33,6 +41,30 @@ class ModelTier(Section):
     """Longest silence within a stream, in seconds; without it, only timeout_s counts."""
     price: Price = Price()
     """What the model costs; without it, its calls count as free."""
+    can: tuple[Ability, ...] = get_args(Ability)
+    """What the model can do: json_schema (answers in the form that a request asks for), tools (call them), vision (read
+    images). A request that needs more is not sent to it."""
+    context_window: Count | None = None
+    """Tokens that a prompt and its answer may have together; a request that needs more, as estimated, is not sent."""
+    languages: tuple[Text, ...] = ()
+    """Languages that the model speaks, as their two letters in ISO 639-1; a question that is surely in another is not
+    sent. Without it, all."""
+    adapt: Adaptation = Adaptation()
+    """What is made of a request for this tier."""
+
+    @field_validator("languages")
+    @classmethod
+    def _can_be_told(cls, languages: tuple[str, ...]) -> tuple[str, ...]:
+        for place, code in enumerate(languages):
+            if code not in CODES:
+                refuse((place,), f"is {code!r}; it must be the two letters of a language in ISO 639-1: en, de, zh, …")
+        return languages
+
+    @model_validator(mode="after")
+    def _answers_fit_its_window(self) -> Self:
+        if self.context_window is not None and (self.adapt.max_tokens or 0) >= self.context_window:
+            refuse(("adapt", "max_tokens"), f"leaves no room for a prompt in context_window, {self.context_window}")
+        return self
 
     @model_validator(mode="after")
     def _first_token_comes_first(self) -> Self:
@@ -45,7 +77,20 @@ class TemplateTier(Section):
     """A fixed text, for when no model answers. It is never stored."""
 
     template: Text
-    """The text that is given."""
+    """The text that is given; {NAME} stands for what the route's variables say."""
+
+
+_VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def variables_in(template: str) -> list[str]:
+    """The names that a template leaves to its route; other braces, as of JSON, are text."""
+    return _VARIABLE.findall(template)
+
+
+def filled_in(template: str, variables: Mapping[str, str]) -> str:
+    """The text with what the variables say. Raises KeyError for a name that is none of them."""
+    return _VARIABLE.sub(lambda found: variables[found[1]], template)
 
 
 def _one_kind(value: object) -> object:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from random import Random
 from typing import TYPE_CHECKING, assert_never
 
+from cacheguard.cascade.adaptation import Adaptation
 from cacheguard.cascade.breaker import Terms as BreakerTerms
+from cacheguard.cascade.fitness import Abilities
 from cacheguard.cascade.health import Health
 from cacheguard.cascade.keys import KeyRing
+from cacheguard.cascade.pace import Pace
 from cacheguard.cascade.price import Price
 from cacheguard.cascade.tier import Tier
 from cacheguard.providers.template import TemplateProvider
@@ -20,9 +24,10 @@ if TYPE_CHECKING:
 
 
 def make_tiers(settings: configured.Settings, providers: dict[str, Provider]) -> dict[str, Tier]:
-    """By name. Tiers that ask the same model share its health, and all of a provider share its keys."""
+    """By name. Tiers that ask the same model share its health and pace, and all of a provider share its keys."""
     rings = {name: KeyRing(name, len(provider.keys)) for name, provider in settings.providers.items()}
     healths: dict[tuple[str, str], Health] = {}
+    paces: defaultdict[tuple[str, str], Pace] = defaultdict(Pace)
     tiers = {}
     for name, tier in settings.tiers.items():
         match tier:
@@ -41,7 +46,20 @@ def make_tiers(settings: configured.Settings, providers: dict[str, Provider]) ->
                     between_tokens_timeout_s=tier.between_tokens_timeout_s or math.inf,
                     price=Price(**tier.price.model_dump()),
                     health=healths.setdefault((tier.provider, tier.model), health),
+                    abilities=_abilities(tier),
+                    adaptation=Adaptation(**dict(tier.adapt)),
+                    pace=paces[tier.provider, tier.model],
                 )
             case _:
                 assert_never(tier)
     return tiers
+
+
+def _abilities(tier: ModelTier) -> Abilities:
+    return Abilities(
+        json_schema="json_schema" in tier.can,
+        tools="tools" in tier.can,
+        vision="vision" in tier.can,
+        context_window=tier.context_window,
+        languages=frozenset(tier.languages),
+    )
