@@ -134,30 +134,33 @@ def _folder(about: str, folder: Path) -> Finding:
 
 
 async def _provider(name: str, provider: Provider) -> Finding:
-    """Ask for its models, which costs nothing and shows whether it takes the key."""
+    """Ask for its models with each of its keys, which costs nothing and shows whether it takes them."""
     from cacheguard.wiring import make_provider
 
     about, url = f"provider {name}", provider.base_url
     host = make_provider(provider)
+    key = 0
     try:
         async with asyncio.timeout(PROVIDER_S):
-            await host.probe()
+            for key in range(len(provider.keys)):
+                await host.probe(key)
     except TimeoutError:
         return Finding(State.FAILED, about, f"no answer from {url} in {PROVIDER_S:g} s: start it, or correct base_url")
     except AttemptFailed as failed:
-        return Finding(State.FAILED, about, _complaint(url, failed))
+        which = f"api_keys[{key}]" if provider.api_keys else "api_key"
+        return Finding(State.FAILED, about, _complaint(url, which, failed))
     finally:
         await host.aclose()
-    has_key = bool(provider.api_key.get_secret_value())
-    return Finding(State.OK, about, f"{url} answers{'' if has_key else ', without a key'}")
+    return Finding(State.OK, about, f"{url} answers{'' if any(provider.keys) else ', without a key'}")
 
 
-def _complaint(url: str, failed: AttemptFailed) -> str:
+def _complaint(url: str, which: str, failed: AttemptFailed) -> str:
+    """which: the setting that holds the key."""
     match failed.failure:
         case FailureClass.AUTH:
-            return f"{url} refuses the key ({failed.status}): correct api_key"
+            return f"{url} refuses the key ({failed.status}): correct {which}"
         case FailureClass.QUOTA:
-            return f"{url} says that the account is spent ({failed.status}): see to its bill"
+            return f"{url} says that the account of {which} is spent ({failed.status}): see to its bill"
         case _ if failed.status is None:
             return f"no answer from {url} ({failed}): start it, or correct base_url"
         case _:

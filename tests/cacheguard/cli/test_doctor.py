@@ -39,7 +39,7 @@ def test_a_provider_that_does_not_listen_fails_and_one_that_nobody_asks_is_skipp
     ("status", "state", "words"),
     [
         (401, "failed", "refuses the key"),
-        (402, "failed", "account is spent"),
+        (402, "failed", "account of api_key is spent"),
         (503, "failed", "answers with 503"),
         (404, "ok", "answers, without a key"),
     ],
@@ -53,6 +53,17 @@ async def test_a_provider_is_judged_by_what_it_says_to_a_question_that_is_free(k
         finding = await _provider("host", Provider(kind=kind, base_url=base_url))
     assert finding.state == state
     assert words in finding.text
+
+
+async def test_the_key_that_a_provider_refuses_is_named_among_several():
+    async def models(request):
+        return Response(status_code=401 if request.headers["x-api-key"] == "dead" else 200)
+
+    with serve(Starlette(routes=[Route("/v1/models", models)])) as url:
+        finding = await _provider("host", Provider(kind="anthropic", base_url=url, api_keys=["live", "dead"]))
+    assert finding.state == "failed"
+    assert "correct api_keys[1]" in finding.text
+    assert "dead" not in finding.text
 
 
 def test_without_its_model_the_store_is_not_judged(tmp_path):

@@ -90,6 +90,18 @@ def test_what_a_host_asked_for_is_shown_as_a_block(asker, provider, then, reason
     assert (cheap["state"] == "open") is shared
 
 
+def test_a_dead_key_is_shown_by_its_number_while_another_answers(tmp_path):
+    keys = SETTINGS.replace("api_key: host-key-7f3a", "api_keys: [host-key-7f3a, host-key-9c1b]")
+    with running(tmp_path, keys) as service:
+        asker = service.asker()
+        service.provider.play({"when": {"calls": {"to": 1}}, "then": {"status": 401}})
+        assert asker.ask().headers["x-cacheguard-tier"] == "strong"
+        strong = tiers(asker)["strong"]
+        assert strong["state"] == "closed"
+        assert [(block["reason"], block["key"]) for block in strong["blocks"]] == [("auth", 1)]
+        assert 'cacheguard_key_left_alone{key="1",tier="cheap"} 1.0' in asker.get("/metrics").text
+
+
 def test_a_tier_that_somebody_has_seen_to_is_asked_at_once(asker, provider):
     provider.play({"when": {"model": "strong-model"}, "then": {"status": 401}})
     asker.ask()
