@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from cacheguard.stores.base import Spending
 
 
+class Window(NamedTuple):
+    """Where it begins, and where the next one does: Unix seconds."""
+
+    since: int
+    until: int
+
+
 class Period(StrEnum):
     """A stretch of the calendar, in UTC."""
 
@@ -27,8 +34,8 @@ class Period(StrEnum):
     DAY = "day"
     MONTH = "month"
 
-    def window(self, now: float) -> tuple[int, int]:
-        """Where the one that holds `now` begins, and where the next does."""
+    def window(self, now: float) -> Window:
+        """The one that holds `now`."""
         hour = datetime.fromtimestamp(now, UTC).replace(minute=0, second=0, microsecond=0)
         match self:
             case Period.HOUR:
@@ -41,7 +48,7 @@ class Period(StrEnum):
                 end = (begin + timedelta(days=31)).replace(day=1)
             case _:
                 assert_never(self)
-        return int(begin.timestamp()), int(end.timestamp())
+        return Window(int(begin.timestamp()), int(end.timestamp()))
 
 
 _HOW_OFTEN = {Period.HOUR: "hourly", Period.DAY: "daily", Period.MONTH: "monthly"}
@@ -109,19 +116,18 @@ class Ledger:
         """Of those accounts that have a limit."""
         for account in accounts:
             if limit := self._limits.get(account):
-                since, until = limit.per.window(now)
-                spent = self._windows[SpendingKey(account, limit.per, since)]
+                spent = self._windows[_key(account, limit, now)]
                 why = f"the {_HOW_OFTEN[limit.per]} spending limit of {account.kind} '{account.name}'"
-                yield _Wall(limit.usd, spent, why, until)
+                yield _Wall(limit.usd, spent, why, limit.per.window(now).until)
 
     async def exchange(self, store: Spending, now: float) -> None:
         """Tell the store what was spent here since the last time, and hear what was in all. Raises StoreError."""
-        current = [wall.spent for wall in self.walls(self._limits, now)]
-        if not self._windows:
+        current = {_key(account, limit, now) for account, limit in self._limits.items()}
+        news = {key: self._windows[key].own - self._windows[key].told for key in current | self._windows.keys()}
+        if not news:
             return
-        news = {key: spent.own - spent.told for key, spent in self._windows.items()}
-        for spent in self._windows.values():
-            spent.told = spent.own
+        for key in news:
+            self._windows[key].told = self._windows[key].own
         try:
             sums = await store.add_spending(news)
         except Exception:
@@ -131,7 +137,7 @@ class Ledger:
         for key, usd in sums.items():
             spent = self._windows[key]
             spent.others = usd - spent.told
-            if spent.is_told and not any(spent is one for one in current):
+            if spent.is_told and key not in current:
                 del self._windows[key]
 
 
@@ -179,3 +185,7 @@ class Reservation:
         for each in self._spent:
             each.own += usd - self._usd
             each.under_way -= 1
+
+
+def _key(account: Account, limit: Limit, now: float) -> SpendingKey:
+    return SpendingKey(account, limit.per, limit.per.window(now).since)

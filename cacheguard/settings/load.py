@@ -132,4 +132,18 @@ def _warnings(settings: Settings) -> list[str]:
                 f"routes.{name}: a slow {route.tiers[0]!r} (timeout_s {first.timeout_s:g}) leaves no time for "
                 f"{route.tiers[1]!r} before deadline_s {route.deadline_s:g}"
             )
-    return said
+    return [*said, *_unpriced(settings)]
+
+
+def _unpriced(settings: Settings) -> list[str]:
+    """Models that limits would let through because nobody said what they cost; `price: {}` says that it is nothing."""
+    limits = [tenant.spending.limit_usd for tenant in settings.auth.tenants.values()]
+    for route in settings.routes.values():
+        limits += [route.max_cost_usd, route.spending.limit_usd]
+    if all(limit is None for limit in limits):
+        return []
+    return [
+        f"tiers.{name}: has no price, so no limit on spending stops it: give it one, or price: {{}} if it is free"
+        for name, tier in settings.tiers.items()
+        if isinstance(tier, ModelTier) and "price" not in tier.model_fields_set
+    ]

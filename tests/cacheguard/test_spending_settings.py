@@ -90,3 +90,23 @@ def test_a_wrong_limit_is_named_with_the_way_out(loaded, text, message):
     with pytest.raises(ConfigError) as refused:
         loaded(text)
     assert str(refused.value) == f"cacheguard.yaml, line 3: {message}"
+
+
+@pytest.mark.parametrize(
+    "limited",
+    [
+        "auth: {tenants: {default: {spending: {limit_usd: 1}}}}",
+        "routes: {default: {tiers: [a], spending: {limit_usd: 1}}}",
+        "routes: {default: {tiers: [a], max_cost_usd: 1}}",
+    ],
+)
+def test_a_tier_that_limits_can_not_stop_is_noted(tmp_path, limited):
+    def notes(tier, text):
+        (tmp_path / "cacheguard.yaml").write_text(f"{TIERS.replace('{a: ', tier + 'a: ')}{text}\n", "utf-8")
+        return [note for note in load(None, {}, tmp_path).notes if note.startswith("tiers")]
+
+    assert notes("{b: {provider: local, model: n}, ", "") == []
+    assert notes("{b: {provider: local, model: n, price: {}}, ", limited) == []
+    assert notes("{b: {provider: local, model: n}, ", limited) == [
+        "tiers.b: has no price, so no limit on spending stops it: give it one, or price: {} if it is free"
+    ]
