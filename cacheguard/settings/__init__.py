@@ -1,6 +1,15 @@
 """Settings: one tree, read from cacheguard.yaml and the environment."""
 
-from cacheguard.settings.checks import Check, ForbiddenCheck, LengthCheck, PatternCheck, RelevanceCheck
+from cacheguard.settings.checks import (
+    Check,
+    ForbiddenCheck,
+    JudgeCheck,
+    LanguageCheck,
+    LengthCheck,
+    PatternCheck,
+    RelevanceCheck,
+    SelfConsistencyCheck,
+)
 from cacheguard.settings.load import Loaded, load
 from cacheguard.settings.providers import Provider
 from cacheguard.settings.routes import Cache, Route
@@ -18,6 +27,8 @@ __all__ = [
     "Embedding",
     "ForbiddenCheck",
     "Index",
+    "JudgeCheck",
+    "LanguageCheck",
     "LengthCheck",
     "Loaded",
     "ModelTier",
@@ -26,6 +37,7 @@ __all__ = [
     "Provider",
     "RelevanceCheck",
     "Route",
+    "SelfConsistencyCheck",
     "Server",
     "Settings",
     "Store",

@@ -6,7 +6,8 @@ from typing import Annotated, Literal, Self, TypeAlias, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from cacheguard.settings.values import Count, Section, Text, refuse, refuse_unknown
+from cacheguard.language import CODES
+from cacheguard.settings.values import Count, Name, Section, Text, refuse, refuse_unknown
 from cacheguard.validation.regex import Regex
 
 
@@ -18,8 +19,15 @@ def _regex(pattern: str) -> str:
     return pattern
 
 
+def _language(code: str) -> str:
+    if code not in CODES:
+        raise ValueError("must be the two letters of a language in ISO 639-1: en, de, zh, …")
+    return code
+
+
 # Rust's, since those of Python may take for ever.
 Expression = Annotated[Text, AfterValidator(_regex)]
+Cosine = Annotated[float, Field(gt=0, le=1)]
 
 
 class Length(Section):
@@ -54,8 +62,27 @@ class Forbidden(Section):
 
 
 class Relevance(Section):
-    min_similarity: Annotated[float, Field(gt=0, le=1)]
+    min_similarity: Cosine
     """Least cosine between the vectors of question and answer, above 0 and at most 1."""
+
+
+class Language(Section):
+    only: Annotated[tuple[Annotated[str, AfterValidator(_language)], ...], Field(min_length=1)]
+    """Languages that an answer may be in, as ISO 639-1 codes, whatever that of the question is."""
+
+
+class SelfConsistency(Section):
+    samples: Annotated[int, Field(ge=1, le=10)] = 2
+    """How many more answers the same tier is asked for, at once; each costs as much as the first. At most 10."""
+    min_similarity: Cosine = 0.8
+    """Least cosine between the vectors of two answers that agree, above 0 and at most 1; of JSON, equality."""
+
+
+class Judge(Section):
+    tier: Name
+    """Name of the tier, no template, that judges every answer."""
+    criteria: str = ""
+    """When an answer is right, in words for the judge; without them: when it is true and answers the question."""
 
 
 class LengthCheck(Section):
@@ -78,23 +105,44 @@ class RelevanceCheck(Section):
     """How near to its question an answer must be."""
 
 
+class LanguageCheck(Section):
+    language: Language
+    """In which languages an answer may be."""
+
+
+class SelfConsistencyCheck(Section):
+    self_consistency: SelfConsistency
+    """How often a model must say the same again."""
+
+
+class JudgeCheck(Section):
+    judge: Judge
+    """Which other tier must find the answer right."""
+
+
 PlainCheck: TypeAlias = Literal["not_empty", "complete", "not_refusal"]
 PLAIN = get_args(PlainCheck)
+# These stand alone or have options.
+EitherCheck: TypeAlias = Literal["language"]
+EITHER = get_args(EitherCheck)
 WITH_OPTIONS: dict[str, type[Section]] = {
     "length": LengthCheck,
     "pattern": PatternCheck,
     "forbidden": ForbiddenCheck,
     "relevance": RelevanceCheck,
+    "language": LanguageCheck,
+    "self_consistency": SelfConsistencyCheck,
+    "judge": JudgeCheck,
 }
 CHECK_KINDS: dict[str | int, type[Section]] = {f"check:{name}": kind for name, kind in WITH_OPTIONS.items()}
 
 
 def _known(value: object) -> object:
     match value:
-        case str() if value in WITH_OPTIONS:
+        case str() if value in WITH_OPTIONS and value not in EITHER:
             raise ValueError(f"needs options: {value}: {{{', '.join(_options(value))}}}")
         case str():
-            if value not in PLAIN:
+            if value not in (*PLAIN, *EITHER):
                 refuse_unknown([()], (*PLAIN, *WITH_OPTIONS))
         case dict():
             [name, *more] = value or [""]
@@ -126,11 +174,14 @@ def _kind(value: object) -> str:
 
 
 Check = Annotated[
-    Annotated[PlainCheck, Tag("check:name")]
+    Annotated[Literal[PlainCheck, EitherCheck], Tag("check:name")]
     | Annotated[LengthCheck, Tag("check:length")]
     | Annotated[PatternCheck, Tag("check:pattern")]
     | Annotated[ForbiddenCheck, Tag("check:forbidden")]
-    | Annotated[RelevanceCheck, Tag("check:relevance")],
+    | Annotated[RelevanceCheck, Tag("check:relevance")]
+    | Annotated[LanguageCheck, Tag("check:language")]
+    | Annotated[SelfConsistencyCheck, Tag("check:self_consistency")]
+    | Annotated[JudgeCheck, Tag("check:judge")],
     Discriminator(_kind),
     BeforeValidator(_known),
 ]

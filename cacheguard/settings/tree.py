@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from cacheguard.settings.checks import JudgeCheck
 from cacheguard.settings.providers import Provider
 from cacheguard.settings.routes import Route
 from cacheguard.settings.service import Auth, Embedding, Index, Server, Store
@@ -100,3 +101,21 @@ class Settings(Section):
             return routes
         templates_last = sorted(known, key=lambda name: isinstance(known[name], TemplateTier))
         return {**routes, DEFAULT_ROUTE: Route(tiers=tuple(templates_last))}
+
+    @field_validator("routes")
+    @classmethod
+    def _judges_can_judge(cls, routes: dict[str, Route], info: ValidationInfo) -> dict[str, Route]:
+        known = info.data.get("tiers")
+        if known is None:
+            return routes
+        judges = [
+            ((name, "validate", place, "judge", "tier"), check.judge.tier)
+            for name, route in routes.items()
+            for place, check in enumerate(route.validators)
+            if isinstance(check, JudgeCheck)
+        ]
+        refuse_unknown([where for where, tier in judges if tier not in known], known)
+        for where, tier in judges:
+            if isinstance(known[tier], TemplateTier):
+                refuse(where, f"is {tier!r}, a template, which can't judge")
+        return routes

@@ -10,7 +10,7 @@ from cacheguard.failures import AttemptFailed
 from cacheguard.providers.base import Completion, Finish
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from cacheguard.failures import FailureClass
 
@@ -37,6 +37,27 @@ class Validator(Protocol):
     ) -> Objection | Awaitable[Objection | None] | None:
         """None: it passes. request: the body as the client sent it. To be awaited where a model must be asked."""
         ...
+
+
+class Ask(Protocol):
+    """Asks a model on behalf of a validator, within the request's deadline and budget."""
+
+    async def __call__(
+        self, body: Mapping[str, Any], *, tier: str | None = None, times: int = 1
+    ) -> Sequence[Completion]:
+        """So many completions, asked for at once. tier: by name; None: the one that wrote the answer.
+
+        Raises AttemptFailed when any of them fails.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AskingValidator:
+    """A validator that asks models: made for each answer, of the means to ask. name: as in the settings."""
+
+    name: str
+    asking: Callable[[Ask], Validator]
 
 
 async def first_objection(

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from cacheguard.settings import ForbiddenCheck, LengthCheck, PatternCheck, RelevanceCheck
+from cacheguard.settings import (
+    ForbiddenCheck,
+    JudgeCheck,
+    LanguageCheck,
+    LengthCheck,
+    PatternCheck,
+    RelevanceCheck,
+    SelfConsistencyCheck,
+)
 from cacheguard.validation import REGISTRY
+from cacheguard.validation.base import AskingValidator
 from cacheguard.validation.forbidden import Forbidden
+from cacheguard.validation.judge import Judge
+from cacheguard.validation.language import Language
 from cacheguard.validation.length import Length
 from cacheguard.validation.pattern import Pattern
 from cacheguard.validation.relevance import Relevance
+from cacheguard.validation.self_consistency import SelfConsistency
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -21,7 +34,7 @@ if TYPE_CHECKING:
     Embed: TypeAlias = Callable[[Sequence[str]], Awaitable[Embedded]]
 
 
-def make_validator(check: configured.Check, embed: Embed) -> Validator:
+def make_validator(check: configured.Check, embed: Embed) -> Validator | AskingValidator:  # noqa: PLR0911 - one for each kind
     match check:
         case LengthCheck():
             return Length(check.length.min_chars, check.length.max_chars)
@@ -31,5 +44,14 @@ def make_validator(check: configured.Check, embed: Embed) -> Validator:
             return Forbidden(check.forbidden.words, check.forbidden.pattern)
         case RelevanceCheck():
             return Relevance(check.relevance.min_similarity, embed)
+        case LanguageCheck():
+            return Language(check.language.only)
+        case "language":
+            return Language()
+        case SelfConsistencyCheck(self_consistency=its):
+            make = partial(SelfConsistency, its.samples, its.min_similarity, embed)
+            return AskingValidator(SelfConsistency.name, make)
+        case JudgeCheck():
+            return AskingValidator(Judge.name, partial(Judge, check.judge.tier, check.judge.criteria))
         case _:
             return REGISTRY[check]()

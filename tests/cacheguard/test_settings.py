@@ -33,7 +33,7 @@ def test_every_setting_is_documented():
 
 def test_every_number_carries_its_unit_in_its_name_or_counts_something():
     units = ("_s", "_chars", "_mb", "_usd_per_mtok")
-    counts = {"port", "max_in_flight", "workers", "minimum_calls", "min_similarity"}
+    counts = {"port", "max_in_flight", "workers", "minimum_calls", "min_similarity", "samples"}
     unnamed = [
         name
         for schema in json_schema()["$defs"].values()

@@ -128,11 +128,31 @@ def test_checks_with_options_are_shown_as_they_are_written(loaded):
         {"length": {"min_chars": 1, "max_chars": 2000}},
         {"pattern": {"must": "[0-9]"}},
         {"relevance": {"min_similarity": 0.2}},
+        "language",
+        {"language": {"only": ["en", "de"]}},
+        {"self_consistency": {"samples": 3, "min_similarity": 0.9}},
         {"forbidden": {"words": ["C++"], "pattern": "(?i)cobol"}},
     ]
     given = loaded(f"{TIERS}routes: {{faq: {{tiers: [a], validate: {json.dumps(checks)}}}}}\n").settings
     assert effective(given)["routes"]["faq"]["validate"] == checks
     assert loaded(effective_yaml(given)).settings == given
+
+
+def test_a_check_by_other_samples_has_usual_options(loaded):
+    given = loaded(f"{TIERS}routes: {{faq: {{tiers: [a], validate: [self_consistency: {{}}]}}}}\n").settings
+    assert effective(given)["routes"]["faq"]["validate"] == [
+        {"self_consistency": {"samples": 2, "min_similarity": 0.8}}
+    ]
+
+
+def test_a_judge_is_any_tier_that_asks_a_model(loaded):
+    text = (
+        "providers: {p: {kind: openai, base_url: 'http://127.0.0.1:1/v1'}}\n"
+        "tiers: {a: {template: hi}, strict: {provider: p, model: m}}\n"
+        "routes: {faq: {tiers: [a], validate: [judge: {tier: strict}]}}\n"
+    )
+    checks = effective(loaded(text).settings)["routes"]["faq"]["validate"]
+    assert checks == [{"judge": {"tier": "strict", "criteria": ""}}]
 
 
 def test_a_wrong_flag_is_named_as_a_flag(refusal):
@@ -348,7 +368,7 @@ def test_a_companys_own_service_needs_no_address_but_may_have_another(loaded):
             "{tiers: [a], validate: [complet]}",
             (
                 "validate[0] is 'complet'; did you mean 'complete'? known: not_empty, complete, not_refusal, length, "
-                "pattern, forbidden, relevance"
+                "pattern, forbidden, relevance, language, self_consistency, judge"
             ),
         ),
         ("{tiers: [a], validate: [length]}", "validate[0] needs options: length: {min_chars, max_chars}"),
@@ -358,7 +378,10 @@ def test_a_companys_own_service_needs_no_address_but_may_have_another(loaded):
         ),
         (
             "{tiers: [a], validate: [lenght: {}]}",
-            "validate[0] must be one check with its options; known: length, pattern, forbidden, relevance",
+            (
+                "validate[0] must be one check with its options; known: length, pattern, forbidden, relevance, "
+                "language, self_consistency, judge"
+            ),
         ),
         ("{tiers: [a], validate: [length: ]}", "validate[0].length is empty: give it a value, or take it out"),
         (
@@ -392,6 +415,27 @@ def test_a_companys_own_service_needs_no_address_but_may_have_another(loaded):
         (
             "{tiers: [a], validate: [forbidden: {}]}",
             "validate[0].forbidden forbids nothing: give it words or a pattern",
+        ),
+        ("{tiers: [a], validate: [language: {}]}", "validate[0].language.only is missing"),
+        ("{tiers: [a], validate: [language: {only: []}]}", "validate[0].language.only is empty"),
+        (
+            "{tiers: [a], validate: [language: {only: [de, gb]}]}",
+            "validate[0].language.only[1] must be the two letters of a language in ISO 639-1: en, de, zh, …",
+        ),
+        (
+            "{tiers: [a], validate: [self_consistency: {samples: 11}]}",
+            "validate[0].self_consistency.samples is '11'; it must be at most 10",
+        ),
+        (
+            "{tiers: [a], validate: [self_consistency: {min_similarity: 0}]}",
+            "validate[0].self_consistency.min_similarity is '0'; it must be above 0",
+        ),
+        ("{tiers: [a], validate: [judge]}", "validate[0] needs options: judge: {tier, criteria}"),
+        ("{tiers: [a], validate: [judge: {}]}", "validate[0].judge.tier is missing"),
+        ("{tiers: [a], validate: [complete, judge: {tier: b}]}", "validate[1].judge.tier is 'b'; known: a"),
+        (
+            "{tiers: [a], validate: [complete, judge: {tier: a}]}",
+            "validate[1].judge.tier is 'a', a template, which can't judge",
         ),
         ("{tiers: [a], deadline_s: 0}", "deadline_s is '0'; it must be above 0"),
         ("{tiers: [a], cache: {ttl_s: -1}}", "cache.ttl_s is '-1'; it must be at least 0"),
