@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cacheguard.failures import FailureClass
+from cacheguard.providers.base import Finish
 from cacheguard.validation.base import Objection
 
 if TYPE_CHECKING:
@@ -21,4 +22,6 @@ class NotEmpty:
     def objection(self, completion: Completion, request: Mapping[str, Any]) -> Objection | None:  # noqa: ARG002 - the protocol's
         if completion.text.strip() or completion.has_tool_calls or completion.refusal:
             return None
+        if completion.finish is Finish.LENGTH:  # reasoning can use up the whole limit: a longer one would mend it
+            return Objection(FailureClass.TRUNCATED, "the answer was cut before its first word")
         return Objection(FailureClass.EMPTY, "the answer is empty")

@@ -144,6 +144,8 @@ def test_an_answer_is_complete_unless_something_but_the_client_cut_it(finish, li
         (said("0"), None),
         (said(""), FailureClass.EMPTY),
         (said(" \n\t\u3000"), FailureClass.EMPTY),
+        (said("", finish=Finish.LENGTH), FailureClass.TRUNCATED),
+        (said("In", finish=Finish.LENGTH), None),  # complete's business
         (said("", has_tool_calls=True), None),
         (said("", refusal="No."), None),  # not_refusal's business
     ],
