@@ -116,10 +116,13 @@ async def test_the_judge_is_told_when_an_answer_is_right(objection, host, criter
 async def test_no_answer_gets_out_of_its_marks(objection, host, answer):
     """Nor does a question; whatever they hold, the judge reads it as data."""
     await objection(verdict("right"), answer, asked(f"{answer}?"))
-    system, case = host.calls["bodies"][0]["messages"]
-    assert case["content"].count("</data>") == case["content"].count("<") - 1 == 1
-    assert read(case["content"])["answer"] == answer
-    assert answer not in system["content"] or len(answer) < 3
+    content = host.calls["bodies"][0]["messages"][1]["content"]
+    assert content.count("<") == 2
+    assert read(content)["answer"] == answer
+
+
+async def test_half_a_surrogate_pair_is_no_obstacle(objection):
+    assert await objection(verdict("right"), "Open \ud83d the app.") is None
 
 
 @pytest.mark.parametrize("facts", [{"refusal": "No."}, {"has_tool_calls": True}])
