@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo serve test check bench clean
+.PHONY: setup demo serve test check bench bench-peers clean
 
 setup: $(VENV)/.ready
 
@@ -33,6 +33,10 @@ check: setup
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+# Gateways of others beside ours; they are installed once, outside the tree. Wants node and npm.
+bench-peers: setup
+	$(BIN)/python -m tests.benchmarks peers $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

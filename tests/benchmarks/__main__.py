@@ -14,21 +14,22 @@ from rich.console import Console
 from tests.benchmarks.figures import machine
 
 # Each measures something of the service against its floor, and gives Findings.
-QUICK = ("hits",)
+QUICK = ("hits", "misses")
+# The same, against programs of others, which are installed for it.
+PEERS = ("peers",)
 # Each looks for a constant of the code or plays a whole log, takes longer, and prints tables of its own.
 STUDIES = ("index_size", "replay", "threshold")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument(
-        "names", metavar="NAME", nargs="*", help=f"{', '.join(QUICK)}; by name only: {', '.join(STUDIES)}"
-    )
+    by_name = ", ".join(PEERS + STUDIES)
+    parser.add_argument("names", metavar="NAME", nargs="*", help=f"{', '.join(QUICK)}; by name only: {by_name}")
     parser.add_argument("--json", metavar="F", type=Path, help="also write the figures into this file")
     said = parser.parse_args()
     names = said.names or QUICK
-    if unknown := set(names).difference(QUICK, STUDIES):
-        parser.error(f"there is no benchmark '{unknown.pop()}'; known: {', '.join(QUICK + STUDIES)}")
+    if unknown := set(names).difference(QUICK, PEERS, STUDIES):
+        parser.error(f"there is no benchmark '{unknown.pop()}'; known: {', '.join(QUICK)}, {by_name}")
     console = Console()
     about = machine()
     console.print(" · ".join(f"{name} {value}" for name, value in about.items()), highlight=False)

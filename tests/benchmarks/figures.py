@@ -1,4 +1,4 @@
-"""What benchmarks find: timings side by side, and the ratios that hold on a noisy machine."""
+"""What benchmarks find: timings side by side, and the comparisons that hold on a noisy machine."""
 
 from __future__ import annotations
 
@@ -23,19 +23,30 @@ _PACKAGES = ("uvicorn", "uvloop", "fastapi", "onnxruntime", "tokenizers", "faiss
 
 
 @dataclass(frozen=True, slots=True)
-class Ratio:
-    """One thing against another, measured in turn. median, lowest, highest: over the rounds."""
+class Comparison:
+    """One thing beside another, measured in turn. median, lowest, highest: over the rounds, in `unit`.
+
+    Compared round by round: a machine that gets slower makes both slower, and what one is to the other stays.
+    """
 
     what: str
+    unit: str
     median: float
     lowest: float
     highest: float
 
     @classmethod
-    def of(cls, what: str, one: Iterable[float], other: Iterable[float]) -> Ratio:
-        """Round by round, so that a machine that gets slower makes both slower and the ratio stays."""
-        quotients = [a / b for a, b in zip(one, other, strict=True)]
-        return cls(what, median(quotients), min(quotients), max(quotients))
+    def ratio(cls, what: str, one: Iterable[float], other: Iterable[float]) -> Comparison:
+        return cls._of(what, "×", [a / b for a, b in zip(one, other, strict=True)])
+
+    @classmethod
+    def rest(cls, what: str, whole_ms: Iterable[float], *parts_ms: Iterable[float]) -> Comparison:
+        """What the parts leave of the whole."""
+        return cls._of(what, "ms", [whole - sum(parts) for whole, *parts in zip(whole_ms, *parts_ms, strict=True)])
+
+    @classmethod
+    def _of(cls, what: str, unit: str, figures: list[float]) -> Comparison:
+        return cls(what, unit, median(figures), min(figures), max(figures))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +55,7 @@ class Findings:
 
     title: str
     timings: Mapping[str, Timing]
-    ratios: Sequence[Ratio]
+    comparisons: Sequence[Comparison]
 
     def show(self, console: Console) -> None:
         timings = Table("measured", title=self.title)
@@ -52,17 +63,21 @@ class Findings:
             timings.add_column(heading, justify="right")
         for what, timing in self.timings.items():
             timings.add_row(what, f"{timing.per_s:,.0f}", f"{timing.p50_ms:.2f}", f"{timing.p99_ms:.2f}")
-        ratios = Table("against each other")
-        for heading in ("ratio", "in the rounds"):
-            ratios.add_column(heading, justify="right")
-        for ratio in self.ratios:
-            ratios.add_row(ratio.what, f"{ratio.median:.2f} ×", f"{ratio.lowest:.2f} to {ratio.highest:.2f}")
-        console.print(timings, ratios)
+        beside = Table("beside each other")
+        for heading in ("median", "in the rounds"):
+            beside.add_column(heading, justify="right")
+        for found in self.comparisons:
+            spread = f"{found.lowest:.2f} to {found.highest:.2f}"
+            beside.add_row(found.what, f"{found.median:.2f} {found.unit}", spread)
+        console.print(timings, beside)
 
     def as_json(self) -> dict[str, Any]:
         return {
             "timings": {what: asdict(timing) for what, timing in self.timings.items()},
-            "ratios": {ratio.what: [ratio.median, ratio.lowest, ratio.highest] for ratio in self.ratios},
+            "comparisons": {
+                found.what: {"unit": found.unit, "rounds": [found.median, found.lowest, found.highest]}
+                for found in self.comparisons
+            },
         }
 
 

@@ -18,8 +18,8 @@ import uvloop
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_END_OF_HEAD = b"\r\n\r\n"
-_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+END_OF_HEAD = b"\r\n\r\n"
+LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 # Longer than any answer takes; a server that says nothing must not hold the run up.
 _SILENCE_S = 30
 
@@ -112,13 +112,13 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        end = self._received.find(_END_OF_HEAD)
+        end = self._received.find(END_OF_HEAD)
         if end < 0:
             return
-        length = _LENGTH.search(self._received, 0, end)
+        length = LENGTH.search(self._received, 0, end)
         if length is None:
             self._fail(f"an answer without Content-Length: {self._received[:end]!r}")
-        elif len(self._received) >= end + len(_END_OF_HEAD) + int(length[1]):
+        elif len(self._received) >= end + len(END_OF_HEAD) + int(length[1]):
             self._answered(self._received[: end + 2])
 
     def connection_lost(self, exc: Exception | None) -> None:

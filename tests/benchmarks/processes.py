@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+PROGRAM = str(Path(sys.executable).with_name("cacheguard"))
 # Loading a model, or torch, on a busy machine.
 _START_S = 60
 _STOP_S = 10
@@ -101,6 +102,11 @@ class Encoder:
 def environment() -> dict[str, str]:
     """This process's, in which children find the project wherever they run."""
     return {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+
+
+def write(path: Path, content: object) -> str:
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return str(path)
 
 
 def free_port() -> int:

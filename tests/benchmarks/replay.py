@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.progress import track
 
 from cacheguard.cli.replay import HITS, MISS, SHARED, Asked, Played, by_path, path_of, table
-from tests.benchmarks.hits import PROGRAM, logs
-from tests.benchmarks.processes import choose_cores, environment, free_port, server
+from tests.benchmarks.asking import logs
+from tests.benchmarks.processes import PROGRAM, choose_cores, environment, free_port, server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -5,8 +5,8 @@ from itertools import cycle
 import pytest
 from servers import serve
 
+from tests.benchmarks.asking import request
 from tests.benchmarks.bare import make_app
-from tests.benchmarks.hits import request
 from tests.benchmarks.load import WrongAnswer, drive
 
 

@@ -1,0 +1,75 @@
+"""What is asked, and how: real questions as HTTP requests, over so many connections at once."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from functools import partial
+from itertools import cycle, islice
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from tests.benchmarks.load import drive
+from tests.benchmarks.processes import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from tests.benchmarks.load import Timing
+
+PATH = "/v1/chat/completions"
+ROUTE = "bench"
+QUESTIONS = 500
+AT_ONCE = (1, 16, 64)
+SECONDS = 1.0
+_NO_MORE: Mapping[str, str] = MappingProxyType({})
+
+
+def logs() -> tuple[Path, Path]:
+    """A log to warm the cache with, and one of other people's questions about the same matters."""
+    streams = Path(os.environ.get("CACHEGUARD_DATA", REPOSITORY.parent / "shared" / "data")) / "streams"
+    if streams.is_dir():
+        return streams / "vira.warm.jsonl.gz", streams / "vira.replay.jsonl.gz"
+    demo = REPOSITORY / "cacheguard" / "simulate"
+    return demo / "bank.jsonl", demo / "bank_replay.jsonl"
+
+
+def prompts(log: Path) -> list[str]:
+    """The first of them, each once."""
+    opened = gzip.open if log.suffix == ".gz" else open
+    with opened(log, "rt", encoding="utf-8") as lines:
+        return list(islice(dict.fromkeys(json.loads(line)["prompt"] for line in lines), QUESTIONS))
+
+
+def over_http(what: str, port: int, requests: Iterator[bytes], *, mark: bytes = b"") -> dict[str, Callable[[], Timing]]:
+    return {
+        at_once(what, connections): partial(drive, port, requests, connections=connections, seconds=SECONDS, mark=mark)
+        for connections in AT_ONCE
+    }
+
+
+def at_once(what: str, connections: int) -> str:
+    return f"{what}, {connections} at once"
+
+
+def over_and_over(questions: Iterable[str]) -> Iterator[bytes]:
+    return cycle([request(question) for question in questions])
+
+
+def request(question: str, headers: Mapping[str, str] = _NO_MORE) -> bytes:
+    content = body(question)
+    fields = {
+        "Host": "127.0.0.1",
+        "Content-Type": "application/json",
+        "Accept": "application/json",
+        **headers,
+        "Content-Length": len(content),
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"POST {PATH} HTTP/1.1\r\n{head}\r\n".encode() + content
+
+
+def body(question: str) -> bytes:
+    return json.dumps({"model": ROUTE, "messages": [{"role": "user", "content": question}]}).encode()
