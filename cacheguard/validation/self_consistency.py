@@ -21,7 +21,7 @@ class SelfConsistency:
     """Objects where fewer than half of the samples agree: as equal JSON, or in vectors as similar as min_similarity.
 
     Of 12 answers said again in other words, 11 are at 0.80 or above; of 24 that contradict them, 3 are, as one number
-    in a sentence hardly moves its vector; of answers to other questions, none is above 0.5.
+    in a sentence hardly moves its vector; of 264 pairs of answers to different questions, none is above 0.62.
 
     An answer whose samples could not be had or compared is objected to as unchecked: it may be given, but never kept.
     """
