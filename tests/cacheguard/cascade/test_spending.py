@@ -179,6 +179,10 @@ class Spenders(RuleBasedStateMachine):
         self.now = NOON
         self.under_way = []
         self.paid = []
+        self.loop = asyncio.Runner()
+
+    def teardown(self):
+        self.loop.close()
 
     @rule(hours=st.sampled_from([-1, 0, 0.5, 1, 24]))
     def time_passes(self, hours):
@@ -204,7 +208,7 @@ class Spenders(RuleBasedStateMachine):
 
     @rule()
     def exchange(self):
-        asyncio.run(self.ledger.exchange(self.store, self.now))
+        self.loop.run(self.ledger.exchange(self.store, self.now))
 
     def spent(self, account, now):
         calls = [(tenant, came, usd) for _, tenant, came, usd in self.under_way] + self.paid
