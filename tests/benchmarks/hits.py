@@ -28,7 +28,7 @@ from tests.benchmarks.asking import (
     prompts,
 )
 from tests.benchmarks.figures import Comparison, Findings, in_turn, middle
-from tests.benchmarks.processes import PROGRAM, choose_cores, encoder, free_port, pinned, server, write
+from tests.benchmarks.processes import PROGRAM, choose_cores, encoder, environment, free_port, pinned, server, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -77,7 +77,7 @@ def filled_service(folder: Path, log: Path, cores: set[int]) -> Iterator[int]:
     port = free_port()
     settings = write(folder / "cacheguard.yaml", {**SETTINGS, "server": {"port": port}})  # JSON is YAML
     fill = [PROGRAM, "warm", str(log), "--route", ROUTE, "--config", settings]
-    subprocess.run(fill, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(fill, cwd=folder, check=True, stdout=subprocess.DEVNULL, env=environment())
     with server([PROGRAM, "serve", "--config", settings], port, folder, cores):
         yield port
 
