@@ -116,13 +116,14 @@ class Ledger:
         """Of those accounts that have a limit."""
         for account in accounts:
             if limit := self._limits.get(account):
-                spent = self._windows[_key(account, limit, now)]
+                window = limit.per.window(now)
+                spent = self._windows[SpendingKey(account, limit.per, window.since)]
                 why = f"the {_HOW_OFTEN[limit.per]} spending limit of {account.kind} '{account.name}'"
-                yield _Wall(limit.usd, spent, why, limit.per.window(now).until)
+                yield _Wall(limit.usd, spent, why, window.until)
 
     async def exchange(self, store: Spending, now: float) -> None:
         """Tell the store what was spent here since the last time, and hear what was in all. Raises StoreError."""
-        current = {_key(account, limit, now) for account, limit in self._limits.items()}
+        current = {SpendingKey(who, limit.per, limit.per.window(now).since) for who, limit in self._limits.items()}
         news = {key: self._windows[key].own - self._windows[key].told for key in current | self._windows.keys()}
         if not news:
             return
@@ -185,7 +186,3 @@ class Reservation:
         for each in self._spent:
             each.own += usd - self._usd
             each.under_way -= 1
-
-
-def _key(account: Account, limit: Limit, now: float) -> SpendingKey:
-    return SpendingKey(account, limit.per, limit.per.window(now).since)
