@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from cacheguard.border import Border
-from cacheguard.errors import TiersFailed
+from cacheguard.errors import CostBudgetExceeded, SpendingLimitReached, TiersFailed
 from cacheguard.matching.decide import Hit, Miss, MissReason, Stale, decide, explain
 from cacheguard.question import NoQuestion, Question, ask_instead, read_question
 from cacheguard.reply import CacheStatus, Landed, Reply, forwarded, landed_earlier, served
@@ -103,20 +103,20 @@ class Corridor:
                 sharing_key=asked.sharing_key,
                 kept_as=lambda completion_id, kept: self._remember(asked, completion_id, kept),
             )
-        except TiersFailed as failed:
+        except (TiersFailed, SpendingLimitReached, CostBudgetExceeded) as failed:
             if not isinstance(recalled.decision, Stale):
                 raise
             reply = await self._serve(asked, recalled.decision)
-            return replace(reply, attempts=failed.attempts, left_alone=failed.left_alone)
+            return replace(reply, tried=failed.tried or reply.tried)
 
     async def _anew(self, flight: Flight[Landed], asked: Asked, recalled: Recalled) -> Landed:
         """Cascade, validate, store: once for everyone who asks this now."""
         if meanwhile := await self._answered_meanwhile(asked):
             return meanwhile
-        tiers = asked.route.tiers
+        plan = asked.route.plan
         if isinstance(recalled.decision, Stale):  # a better last resort than a template stands by
-            tiers = tuple(tier for tier in tiers if not tier.is_template)
-        landed = await self._upstream.land(flight, asked.request, asked.route, tiers)
+            plan = plan.without_template()
+        landed = await self._upstream.land(flight, asked.request, asked.route, plan)
         if not (landed.may_be_kept and asked.may_be_kept):
             return landed
         keep = self._cache.keep(asked, recalled, landed.completion.text, landed.provenance, self._now())
@@ -133,7 +133,7 @@ class Corridor:
         """Answer from the tiers, past the cache."""
         status = CacheStatus(forwarded="bypass", detail=reason)
         return await self._upstream.reply(
-            request, route, status, lambda flight: self._upstream.land(flight, request, route, route.tiers), trace
+            request, route, status, lambda flight: self._upstream.land(flight, request, route, route.plan), trace
         )
 
     def _refresh(self, asked: Asked, stale: Stale) -> None:

@@ -30,25 +30,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Self
 
-    from cacheguard.cascade.outcome import Attempt
+    from cacheguard.cascade.outcome import Tried
 
 
 class CacheGuardError(Exception):
     """Base of all; `status` is the HTTP status that it maps to, `code` OpenAI's word for it.
 
-    attempts, left_alone: the tiers that were asked before it came to this, and those that were not, to recover.
+    tried: what was asked before it came to this; None where it came to no tier.
     """
 
     status = 500
     type = "server_error"
     code: str | None = None
-    attempts: tuple[Attempt, ...] = ()
-    left_alone: tuple[str, ...] = ()
+    tried: Tried | None = None
 
-    def after(self, attempts: tuple[Attempt, ...], left_alone: tuple[str, ...]) -> Self:
+    def after(self, tried: Tried) -> Self:
         """This error, with what was tried."""
-        self.attempts = attempts
-        self.left_alone = left_alone
+        self.tried = tried
         return self
 
 

@@ -51,7 +51,7 @@ POLICIES: Mapping[FailureClass, Policy] = {
     FailureClass.REFUSAL: Policy(again=False, next_tier=True, giveable=True),
     FailureClass.SCHEMA: Policy(again=True, next_tier=True),
     FailureClass.EMPTY: Policy(again=False, next_tier=True),
-    FailureClass.TRUNCATED: Policy(again=False, next_tier=True, giveable=True),
+    FailureClass.TRUNCATED: Policy(again=True, next_tier=True, giveable=True),  # with more room, where that may help
     FailureClass.REJECTED: Policy(again=False, next_tier=True),
 }
 
@@ -82,12 +82,3 @@ class AttemptFailed(Exception):
         self.unknown_model = unknown_model
         self.completion = completion
         self.unchecked = unchecked
-
-    @property
-    def policy(self) -> Policy:
-        return POLICIES[self.failure]
-
-    @property
-    def giveable(self) -> bool:
-        """What came may be given when nothing better does."""
-        return self.completion is not None and (self.unchecked or self.policy.giveable)

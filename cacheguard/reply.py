@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from cacheguard.cascade.outcome import NOTHING
 from cacheguard.completion_id import id_of_phrasing, new_id
 from cacheguard.matching.decide import Hit, Match, Miss, MissReason, Stale
 from cacheguard.providers.chat_shape import write_completion
@@ -13,7 +14,7 @@ from cacheguard.providers.chat_shape import write_completion
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from cacheguard.cascade.outcome import Attempt, Streaming
+    from cacheguard.cascade.outcome import Streaming, Tried
     from cacheguard.matching.decide import Decision
     from cacheguard.matching.freshness import Directives
     from cacheguard.providers.base import Chunk, Completion
@@ -46,7 +47,7 @@ class CacheStatus:
 
     def landed(self, landed: Landed) -> CacheStatus:
         """This status once the tiers have answered; who shared another's call neither forwarded nor stored."""
-        if self.collapsed or not landed.attempts:
+        if self.collapsed or landed.is_earlier:
             return replace(self, collapsed=True)
         return replace(
             self,
@@ -58,15 +59,18 @@ class CacheStatus:
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """What a call to the tiers came to, for everyone who shared it. kept: under which phrasing of which answer."""
+    """What a call to the tiers came to, for everyone who shared it. kept: under which phrasing of which answer.
+
+    is_earlier: another call's answer, kept a moment ago.
+    """
 
     completion: Completion
     provenance: Provenance
-    attempts: tuple[Attempt, ...] = ()
+    tried: Tried = NOTHING
     may_be_kept: bool = False
     kept: Match | None = None
     is_template: bool = False
-    left_alone: tuple[str, ...] = ()
+    is_earlier: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +89,7 @@ class Reply:
     age_s: float | None = None
     entry: str = ""
     similarity: float | None = None
-    attempts: tuple[Attempt, ...] = ()
-    left_alone: tuple[str, ...] = ()
+    tried: Tried = NOTHING
     cost_usd: float = 0.0
 
 
@@ -110,7 +113,7 @@ def landed_earlier(match: Match) -> Landed:
     """An answer that another call kept a moment ago, as if this one had shared that call."""
     answer = match.answer
     completion = write_completion(answer.text, answer.provenance.model, answer.refreshed_at)
-    return Landed(completion, replace(answer.provenance, cost_usd=0.0), kept=match)
+    return Landed(completion, replace(answer.provenance, cost_usd=0.0), kept=match, is_earlier=True)
 
 
 def landed_reply(status: CacheStatus, route: str, landed: Landed) -> Reply:
@@ -123,8 +126,7 @@ def landed_reply(status: CacheStatus, route: str, landed: Landed) -> Reply:
         content=landed.completion,
         tier=landed.provenance.tier,
         entry=kept.answer.id if kept else "",
-        attempts=landed.attempts,
-        left_alone=landed.left_alone,
+        tried=landed.tried,
         cost_usd=0.0 if status.collapsed else landed.provenance.cost_usd,
     )
 
@@ -143,8 +145,7 @@ def streamed_reply(
         completion_id=completion_id,
         content=content,
         tier=streaming.tier.name,
-        attempts=streaming.attempts,
-        left_alone=streaming.left_alone,
+        tried=streaming.tried,
     )
 
 

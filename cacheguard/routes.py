@@ -12,11 +12,10 @@ from cacheguard.errors import UnknownRoute
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cacheguard.cascade.tier import Tier
+    from cacheguard.cascade.plan import Plan
     from cacheguard.matching.decide import Rule
     from cacheguard.matching.freshness import Terms
     from cacheguard.question import Context
-    from cacheguard.validation.base import Validator
 
 DEFAULT = "default"
 
@@ -40,17 +39,16 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """models: patterns of request models that take it. tiers: in the order in which they are asked."""
+    """models: patterns of request models that take it. plan: how its tiers are asked."""
 
     name: str
     models: tuple[str, ...]
-    tiers: tuple[Tier, ...]
-    deadline_s: float
+    plan: Plan
     mode: Mode
     terms: Terms
     rule: Rule
     context: Context
-    validators: tuple[Validator, ...]
+    refresh_ahead_hits: int | None = None
 
     @property
     def bypass_reason(self) -> str | None:

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from cacheguard.cascade.flight import Flights
-from cacheguard.cascade.outcome import Answered, Attempt, Failed, Streaming
+from cacheguard.cascade.outcome import Answered, Failed, Streaming
 from cacheguard.completion_id import new_id
 from cacheguard.errors import NotInCache, StreamBroken
 from cacheguard.failures import AttemptFailed
 from cacheguard.reply import CacheStatus, Landed, Reply, landed_reply, streamed_reply
 from cacheguard.types import Provenance
-from cacheguard.validation.base import may_be_kept, validate
+from cacheguard.validation.base import may_be_kept
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Hashable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Hashable
 
     from cacheguard.cascade.cascade import Cascade
     from cacheguard.cascade.flight import Flight
-    from cacheguard.cascade.tier import Tier
-    from cacheguard.failures import FailureClass
+    from cacheguard.cascade.plan import Plan
+    from cacheguard.cascade.spending import Ledger
     from cacheguard.matching.decide import Match
-    from cacheguard.providers.base import Chunk, Completion
+    from cacheguard.providers.base import Chunk
     from cacheguard.request import Request
     from cacheguard.routes import Route
     from cacheguard.telemetry.events import Telemetry
@@ -34,10 +35,12 @@ Kept: TypeAlias = "Callable[[str, Match], Awaitable[None]]"
 
 
 class Upstream:
-    """Calls to the tiers."""
+    """Calls to the tiers. now: Unix seconds."""
 
-    def __init__(self, cascade: Cascade, telemetry: Telemetry) -> None:
+    def __init__(self, cascade: Cascade, ledger: Ledger, telemetry: Telemetry, now: Callable[[], float]) -> None:
         self._cascade = cascade
+        self._ledger = ledger
+        self._now = now
         self._telemetry = telemetry
         self._flights = Flights[Landed]()
 
@@ -85,55 +88,23 @@ class Upstream:
         """Start a call that nobody waits for, unless it is under way."""
         self._flights.join(key, call, outlives=True)
 
-    async def land(self, flight: Flight[Landed], request: Request, route: Route, tiers: Sequence[Tier]) -> Landed:
+    async def land(self, flight: Flight[Landed], request: Request, route: Route, plan: Plan) -> Landed:
         """Ask the tiers; what comes as a stream is published on the flight. Raises CacheGuardError."""
         outcome = await self._cascade.ask(
-            tiers,
+            plan,
             request.body,
-            validators=route.validators,
-            deadline_s=route.deadline_s,
+            purse=self._ledger.purse(request.tenant, route.name, plan.max_cost_usd, self._now()),
             stream=request.wants_stream,
+            observe=partial(self._telemetry.attempted, route.name),
         )
         match outcome:
             case Failed():
-                self._telemetry.attempted(route.name, outcome.attempts)
                 raise outcome.error()
             case Answered():
-                return self._landed(outcome, route)
+                return _landed(outcome, plan)
             case Streaming():
-                completion, attempts = await self._publish(flight, outcome, route)
-                is_valid = await _passes(completion, request, route)
-                return self._landed(Answered(completion, outcome.tier, attempts, is_valid, outcome.left_alone), route)
-
-    async def _publish(
-        self, flight: Flight[Landed], streaming: Streaming, route: Route
-    ) -> tuple[Completion, tuple[Attempt, ...]]:
-        """Pass a stream's chunks on to the flight until it ends; what they came to. Raises StreamBroken."""
-        flight.streaming = streaming
-        stream = streaming.stream
-        try:
-            async for chunk in stream.chunks():
-                flight.publish(chunk)
-        except AttemptFailed as failed:
-            attempts = _settled(streaming, stream.completion(), failed.failure)
-            self._telemetry.attempted(route.name, attempts)
-            broken = StreamBroken(f"the answer of tier '{streaming.tier.name}' broke off ({failed.failure})")
-            raise broken.after(attempts, streaming.left_alone) from failed
-        return stream.completion(), _settled(streaming, stream.completion())
-
-    def _landed(self, answered: Answered, route: Route) -> Landed:
-        self._telemetry.attempted(route.name, answered.attempts)
-        completion, tier = answered.completion, answered.tier
-        validators = tuple(validator.name for validator in route.validators)
-        cost_usd = sum(attempt.cost_usd for attempt in answered.attempts)
-        return Landed(
-            completion,
-            Provenance(tier.name, completion.model or tier.model, cost_usd, validators),
-            answered.attempts,
-            may_be_kept=answered.validated and may_be_kept(completion),
-            is_template=tier.is_template,
-            left_alone=answered.left_alone,
-        )
+                await _publish(flight, outcome)
+                return _landed(await outcome.answered(), plan)
 
     async def settle(self) -> None:
         """Wait for all calls under way."""
@@ -150,16 +121,24 @@ async def _to_the_end(
     await ended(await flight.landing())
 
 
-async def _passes(completion: Completion, request: Request, route: Route) -> bool:
+async def _publish(flight: Flight[Landed], streaming: Streaming) -> None:
+    """Pass a stream's chunks on to the flight until it ends. Raises StreamBroken."""
+    flight.streaming = streaming
     try:
-        await validate(completion, request.body, route.validators)
-    except AttemptFailed:
-        return False
-    return True
+        async for chunk in streaming.stream.chunks():
+            flight.publish(chunk)
+    except AttemptFailed as failed:
+        broken = StreamBroken(f"the answer of tier '{streaming.tier.name}' broke off ({failed.failure})")
+        raise broken.after(streaming.tried) from failed
 
 
-def _settled(streaming: Streaming, completion: Completion, failure: FailureClass | None = None) -> tuple[Attempt, ...]:
-    """The attempts, the last one, a stream, with its final cost and outcome."""
-    *earlier, streamed = streaming.attempts
-    cost_usd = streaming.tier.price.cost_usd(completion.usage)
-    return (*earlier, replace(streamed, cost_usd=cost_usd, failure=failure))
+def _landed(answered: Answered, plan: Plan) -> Landed:
+    completion, tier, tried = answered.completion, answered.tier, answered.tried
+    passed = tuple(validator.name for validator in plan.validators)
+    return Landed(
+        completion,
+        Provenance(tier.name, completion.model or tier.model, tried.cost_usd, passed),
+        tried,
+        may_be_kept=answered.may_be_kept and may_be_kept(completion),
+        is_template=tier.is_template,
+    )

@@ -100,7 +100,7 @@ class Running:
 
     def recover(self):
         """What was done to the tiers is forgotten: none is left alone to recover, and all may be asked again."""
-        self.service.corridor._upstream._cascade._retries = RetryBudget()
+        self.service.corridor._upstream._cascade.retries = RetryBudget()
         for tier in self.service.tiers.values():
             tier.health.forget()
 

@@ -13,8 +13,11 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cacheguard.cascade.health import Health
+from cacheguard.cascade.cascade import Cascade
+from cacheguard.cascade.plan import Plan
+from cacheguard.cascade.spending import Ledger
 from cacheguard.cascade.tier import Tier
+from cacheguard.cascade.under_way import UnderWay
 from cacheguard.simulate import Answers, simulated_provider
 
 # Longer than any test: a pause that only the client's leaving ends.
@@ -113,9 +116,25 @@ def text_of(chunks):
     return "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk.body["choices"])
 
 
-def granted():
-    """Leave for one call, of a tier that is well."""
-    return Health(Random()).admit("", now=0.0)
+def unseen(attempt):
+    """An attempt that nobody counts."""
+
+
+def under_way(tier, *, limit_s=60):
+    """A call to a tier that is well, for which there is money."""
+    purse = Ledger({}).purse("tenant", "route", None, now=0.0)
+    clock = asyncio.get_running_loop().time
+    leave = tier.health.admit("", clock())
+    return UnderWay(
+        tier, leave, purse.reserve(0.0), limit_s=limit_s, input_tokens=0, clock=clock, observe=unseen
+    )
+
+
+async def ask_tiers(tiers, body=None, *, cascade=None, stream=False, observe=unseen, **plan):
+    """What a cascade comes to. plan: beside the tiers."""
+    purse = Ledger({}).purse("tenant", "route", plan.get("max_cost_usd"), now=0.0)
+    cascade = cascade or Cascade(Random(), {tier.name: tier for tier in tiers})
+    return await cascade.ask(Plan(tuple(tiers), **plan), body or asked(), purse=purse, stream=stream, observe=observe)
 
 
 def tier_of(provider, *, first_token_s=60, silence_s=60):

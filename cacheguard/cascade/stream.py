@@ -16,8 +16,7 @@ from cacheguard.providers.chat_shape import Joining
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
-    from cacheguard.cascade.health import Leave
-    from cacheguard.cascade.tier import Tier
+    from cacheguard.cascade.under_way import UnderWay
     from cacheguard.providers.base import Call, Chunk, Completion
 
 # A stream that opens with more than this without a word says nothing worth waiting for.
@@ -28,21 +27,12 @@ class OpenStream:
     """A stream that has begun to speak. chunks() gives what was held back, then the rest, once."""
 
     def __init__(
-        self,
-        held: list[Chunk],
-        rest: AsyncGenerator[Chunk, None],
-        joined: Joining,
-        leave: Leave,
-        *,
-        silence_s: float,
-        ends_at: float,
+        self, held: list[Chunk], rest: AsyncGenerator[Chunk, None], joined: Joining, under_way: UnderWay
     ) -> None:
         self._held = held
         self._rest = rest
         self._joined = joined
-        self._leave = leave
-        self._silence_s = silence_s
-        self._ends_at = ends_at
+        self._under_way = under_way
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:
         """Raises AttemptFailed where the stream breaks: what was given is then no whole answer."""
@@ -52,18 +42,20 @@ class OpenStream:
             while chunk := await self._next():
                 self._joined.add(chunk)
                 yield chunk
-            self._leave.ended(None, _now())
+            self._under_way.came(self.completion())
+            self._under_way.ended(None)
         except AttemptFailed as failure:
-            self._leave.ended(failure, _now())
+            self._under_way.ended(failure, self.completion())
             raise
         finally:
             await self.aclose()
 
     async def _next(self) -> Chunk | None:
         """The next chunk, None at the end. The clock runs here alone: around a yield it would cancel whoever reads."""
-        silent_at = _now() + self._silence_s
-        late = "the next token took too long" if silent_at < self._ends_at else "the answer took too long"
-        async with _clock(min(silent_at, self._ends_at), late):
+        silent_at = _now() + self._under_way.tier.between_tokens_timeout_s
+        ends_at = self._under_way.ends_at
+        late = "the next token took too long" if silent_at < ends_at else "the answer took too long"
+        async with _clock(min(silent_at, ends_at), late):
             return await anext(self._rest, None)
 
     def completion(self) -> Completion:
@@ -72,27 +64,28 @@ class OpenStream:
 
     async def aclose(self) -> None:
         """Let go of the provider, at the end or before it."""
-        self._leave.abandoned()
+        self._under_way.abandoned(self.completion())
         await self._rest.aclose()
 
 
-async def open_stream(tier: Tier, call: Call, leave: Leave, *, total_s: float) -> OpenStream | Completion:
+async def open_stream(call: Call, under_way: UnderWay) -> OpenStream | Completion:
     """Open a stream and wait for its first word; a stream that ends without one comes back as the completion it is.
 
-    leave: the stream, once open, tells how it ended. Raises AttemptFailed for anything that goes wrong before that.
+    under_way: the stream, once open, tells how it ended. Raises AttemptFailed for anything that goes wrong before that.
     """
-    now = _now()
+    tier = under_way.tier
     joined = Joining()
     held: list[Chunk] = []
     rest = tier.provider.stream(call)
     try:
-        async with _clock(now + min(tier.first_token_timeout_s, total_s), "the first token took too long"):
+        first_token_at = _now() + min(tier.first_token_timeout_s, under_way.limit_s)
+        async with _clock(first_token_at, "the first token took too long"):
             async for chunk in rest:
                 joined.add(chunk)
                 held.append(chunk)
                 if chunk.speaks:
-                    silence_s = tier.between_tokens_timeout_s
-                    return OpenStream(held, rest, joined, leave, silence_s=silence_s, ends_at=now + total_s)
+                    under_way.spoke()
+                    return OpenStream(held, rest, joined, under_way)
                 if len(held) > HELD_LIMIT:
                     raise AttemptFailed(FailureClass.EMPTY, f"{HELD_LIMIT} chunks without a word")
     except BaseException:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cacheguard.cascade.adaptation import Adaptation
 from cacheguard.cascade.fitness import Abilities
 from cacheguard.cascade.health import Health
+from cacheguard.cascade.pace import Pace
 from cacheguard.cascade.price import Price
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 class Tier:
     """is_template: a fixed text, the last resort; its answers are never kept.
 
-    health: shared by all tiers that ask the same model of the same provider.
+    health, pace: shared by all tiers that ask the same model of the same provider.
     """
 
     name: str
@@ -34,3 +35,4 @@ class Tier:
     health: Health = field(default_factory=lambda: Health(Random()))
     abilities: Abilities = field(default_factory=Abilities)
     adaptation: Adaptation = field(default_factory=Adaptation)
+    pace: Pace = field(default_factory=Pace)

@@ -85,6 +85,6 @@ def facts(trace: Trace) -> Iterator[tuple[str, str]]:
     for attempt in said["attempts"]:
         took = f"{attempt['seconds'] * 1000:.0f} ms, ${attempt['cost_usd']:.6f}"
         yield "attempt", f"{attempt['tier']} ({attempt['model']}): {attempt['outcome']}, {took}"
-    for tier in said["left_alone"]:
-        yield "left alone", tier
+    for passed in said["passed_over"]:
+        yield "passed over", f"{passed['tier']}: {passed['why']}"
     yield "took", f"{said['ms']:.1f} ms, ${said['cost_usd']:.6f}"

@@ -91,7 +91,7 @@ def reply_headers(reply: Reply) -> dict[str, str]:
     headers = {
         "Cache-Status": str(reply.status),
         "X-CacheGuard-Tier": reply.tier,
-        "X-CacheGuard-Attempts": str(len(reply.attempts)),
+        "X-CacheGuard-Attempts": str(reply.tried.calls),
         "X-CacheGuard-Cost-USD": f"{reply.cost_usd:.6f}",
     }
     if reply.age_s is not None:
@@ -109,7 +109,7 @@ def refusal_headers(trace: Trace) -> dict[str, str]:
         return {}
     return {
         "Cache-Status": str(trace.status),
-        "X-CacheGuard-Attempts": str(len(trace.attempts)),
+        "X-CacheGuard-Attempts": str(trace.tried.calls),
         "X-CacheGuard-Cost-USD": f"{trace.cost_usd:.6f}",
     }
 

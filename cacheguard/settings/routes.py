@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cacheguard.settings.checks import PLAIN, Check
 from cacheguard.settings.spending import Spending
-from cacheguard.settings.strategies import Strategy
-from cacheguard.settings.values import Count, Decision, Name, NotNegative, Positive, Section, Text
+from cacheguard.settings.strategies import CanaryStrategy, EnsembleStrategy, Strategy, WeightedStrategy
+from cacheguard.settings.values import (
+    Count,
+    Decision,
+    Name,
+    NotNegative,
+    Positive,
+    Section,
+    Text,
+    refuse,
+    refuse_unknown,
+)
 
 
 class Cache(Section):
@@ -24,8 +34,8 @@ class Cache(Section):
     decision: Decision = "auto"
     """When a similar question counts as the same: auto, or a cosine above 0 and at most 1."""
     refresh_ahead_hits: Count | None = None
-    """After how many hits an answer is fetched anew in the last tenth of its ttl_s, before it is stale; without it, once
-    it is."""
+    """After how many hits an answer is fetched anew in the last tenth of its ttl_s, before it is stale. Without it,
+    that is done once it is stale."""
     context: Literal["none", "exact"] = "exact"
     """How earlier turns count. none: not at all. exact: they must be the same."""
 
@@ -36,8 +46,8 @@ class Route(Section):
     tiers: Annotated[tuple[Name, ...], Field(min_length=1)]
     """Names of `tiers`, in the order in which they are asked."""
     strategy: Strategy = "sequence"
-    """In which order, and how many at once, they are asked: sequence, fastest, cheapest, hedge, ensemble, escalate, or a
-    mapping of weighted, canary, hedge or ensemble to its options."""
+    """In which order, and how many at once, they are asked: sequence, fastest, cheapest, hedge, ensemble, escalate, or
+    a mapping of weighted, canary, hedge or ensemble to its options."""
     max_attempts: Count = 4
     """Most calls for one answer, over all tiers."""
     on_refusal: Literal["next", "give"] = "next"
@@ -47,7 +57,7 @@ class Route(Section):
     stream: Literal["live", "buffered"] = "live"
     """live: words are given as they come, and checked at the end. buffered: a stream begins when the whole answer has
     passed its checks."""
-    variables: dict[Variable, Text] = Field(default_factory=dict)
+    variables: dict[Name, Text] = Field(default_factory=dict)
     """Texts that stand for {NAME} in the route's template."""
     deadline_s: Positive = 60
     """Longest time for an answer over all tiers, in seconds."""
@@ -61,3 +71,18 @@ class Route(Section):
     validators: Annotated[tuple[Check, ...], Field(alias="validate")] = PLAIN
     """Checks that an answer must pass before it is given or kept: names, or mappings of a name to its options. The form
     that a request asks for (response_format) is checked always."""
+
+    @model_validator(mode="after")
+    def _strategy_has_its_tiers(self) -> Self:
+        match self.strategy:
+            case WeightedStrategy(weighted=weights):
+                refuse_unknown(
+                    [("strategy", "weighted", name) for name in weights if name not in self.tiers], self.tiers
+                )
+                if not any(weights.values()):
+                    refuse(("strategy", "weighted"), "gives every tier a weight of 0: give one of them more")
+            case CanaryStrategy(canary=canary) if canary.tier not in self.tiers:
+                refuse_unknown([("strategy", "canary", "tier")], self.tiers)
+            case EnsembleStrategy(ensemble=ensemble) if ensemble.size > self.max_attempts:
+                refuse(("strategy", "ensemble", "size"), f"is more than max_attempts, {self.max_attempts}")
+        return self

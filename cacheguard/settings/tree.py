@@ -14,7 +14,7 @@ from cacheguard.settings.checks import JudgeCheck
 from cacheguard.settings.providers import Provider
 from cacheguard.settings.routes import Route
 from cacheguard.settings.service import Auth, Embedding, Index, Server, Store
-from cacheguard.settings.tiers import ModelTier, TemplateTier, Tier
+from cacheguard.settings.tiers import ModelTier, TemplateTier, Tier, variables_in
 from cacheguard.settings.values import Name, Section, refuse, refuse_unknown
 
 DEFAULT_ROUTE = "default"
@@ -65,6 +65,9 @@ class Settings(Section):
         if known is not None:
             models = [(name, tier) for name, tier in tiers.items() if isinstance(tier, ModelTier)]
             refuse_unknown([(n, "provider") for n, tier in models if tier.provider not in known], known)
+            for name, tier in models:
+                if not tier.model and known[tier.provider].kind != "http":
+                    refuse((name, "model"), "is missing")
         return tiers
 
     @field_validator("routes")
@@ -97,6 +100,11 @@ class Settings(Section):
             for place, tier in enumerate(route.tiers[:-1]):
                 if isinstance(known[tier], TemplateTier):
                     refuse((name, "tiers", place), f"is {tier!r}, a template, which always answers: put it last")
+            for place, tier in enumerate(route.tiers):
+                its = known[tier]
+                said = variables_in(its.template) if isinstance(its, TemplateTier) else []
+                if missing := [name for name in said if name not in route.variables]:
+                    refuse((name, "tiers", place), f"is {tier!r}, whose text has {{{missing[0]}}}: add it to variables")
         if DEFAULT_ROUTE in routes:
             return routes
         templates_last = sorted(known, key=lambda name: isinstance(known[name], TemplateTier))

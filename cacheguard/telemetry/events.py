@@ -14,7 +14,7 @@ from cacheguard.cascade.breaker import State
 from cacheguard.telemetry.trace import Traces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from cacheguard.cascade.outcome import Attempt
     from cacheguard.cascade.tier import Tier
@@ -48,6 +48,12 @@ class Telemetry:
         self._left_alone = Gauge(
             "cacheguard_tier_left_alone", "1 while a tier is not asked, to recover", ["tier"], registry=registry
         )
+        self._key_left_alone = Gauge(
+            "cacheguard_key_left_alone",
+            "1 while a tier is not asked with this one of its provider's keys, counted from 1",
+            ["tier", "key"],
+            registry=registry,
+        )
         self._errors = Counter("cacheguard_errors", "Requests that got an error", ["code"], registry=registry)
         self._broken = Counter(
             "cacheguard_cache_broken",
@@ -57,11 +63,18 @@ class Telemetry:
         )
 
     def watch(self, tiers: Iterable[Tier], clock: Callable[[], float]) -> None:
-        """Show each tier's health whenever the metrics are read. clock: the cascade's, in seconds."""
+        """Show each tier's health whenever the metrics are read, and log which keys die.
+
+        clock: the cascade's, in seconds.
+        """
         for tier in tiers:
             if not tier.is_template:
                 left_alone = partial(_is_left_alone, tier, clock)
                 self._left_alone.labels(tier.name).set_function(left_alone)
+                for key in range(len(tier.health.keys)):
+                    key_left_alone = partial(_is_key_left_alone, tier, key, clock)
+                    self._key_left_alone.labels(tier.name, str(key + 1)).set_function(key_left_alone)
+                tier.health.keys.ring.alert = self.key_died
 
     def answered(self, trace: Trace) -> None:
         """An answer was given whole."""
@@ -76,17 +89,20 @@ class Telemetry:
             reason=(trace.status and trace.status.detail) or None,
             similarity=trace.similarity,
             tier=trace.tier,
-            attempts=len(trace.attempts),
+            attempts=trace.tried.calls,
             latency_ms=round(seconds * 1000, 2),
             cost_usd=trace.cost_usd,
         )
 
-    def attempted(self, route: str, attempts: Sequence[Attempt]) -> None:
-        """Tiers were called."""
-        for attempt in attempts:
-            self._attempts.labels(route, attempt.tier, attempt.outcome).inc()
-            self._attempt_seconds.labels(attempt.tier).observe(attempt.seconds)
-            self._cost.labels(route, attempt.tier).inc(attempt.cost_usd)
+    def attempted(self, route: str, attempt: Attempt) -> None:
+        """A call to a tier is over."""
+        self._attempts.labels(route, attempt.tier, attempt.outcome).inc()
+        self._attempt_seconds.labels(attempt.tier).observe(attempt.seconds)
+        self._cost.labels(route, attempt.tier).inc(attempt.cost_usd)
+
+    def key_died(self, provider: str, key: int, reason: str) -> None:
+        """A provider refused one of its keys, or what is paid with it is spent: somebody has to see to it."""
+        self._log.error("key died", provider=provider, key=key + 1, reason=reason)
 
     def failed(self, code: str) -> None:
         """A request got an error, or its stream broke off."""
@@ -99,6 +115,10 @@ class Telemetry:
         place = traceback.extract_tb(error.__traceback__)[-1]
         at = f"{Path(place.filename).name}:{place.lineno}"
         self._log.error("cache broken", step=step, error=type(error).__name__, at=at)
+
+
+def _is_key_left_alone(tier: Tier, key: int, clock: Callable[[], float]) -> bool:
+    return clock() < tier.health.keys.until(key)
 
 
 def _is_left_alone(tier: Tier, clock: Callable[[], float]) -> bool:

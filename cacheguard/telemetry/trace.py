@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cacheguard.cascade.outcome import NOTHING
 from cacheguard.errors import CacheGuardError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from cacheguard.cascade.outcome import Attempt
     from cacheguard.reply import CacheStatus, Reply
 
 
@@ -42,8 +42,7 @@ class Trace:
         self.tier = ""
         self.entry = ""
         self.similarity: float | None = None
-        self.attempts: tuple[Attempt, ...] = ()
-        self.left_alone: tuple[str, ...] = ()
+        self.tried = NOTHING
         self.cost_usd = 0.0
         self.error = ""
         self.seconds: float | None = None
@@ -67,8 +66,7 @@ class Trace:
         self.tier = reply.tier
         self.entry = reply.entry
         self.similarity = reply.similarity
-        self.attempts = reply.attempts
-        self.left_alone = reply.left_alone
+        self.tried = reply.tried
         self.cost_usd = reply.cost_usd
 
     def failed(self, error: BaseException) -> None:
@@ -76,10 +74,9 @@ class Trace:
         self.error = CacheGuardError.type
         if isinstance(error, CacheGuardError):
             self.error = error.code or error.type
-            self.attempts = error.attempts or self.attempts
-            self.left_alone = error.left_alone or self.left_alone
+            self.tried = error.tried or self.tried
         is_paid_by_another = self.status is not None and self.status.collapsed
-        self.cost_usd = 0.0 if is_paid_by_another else sum(attempt.cost_usd for attempt in self.attempts)
+        self.cost_usd = 0.0 if is_paid_by_another else self.tried.cost_usd
         self.end()
 
     def end(self) -> None:
@@ -121,9 +118,9 @@ class Trace:
                     "seconds": round(attempt.seconds, 3),
                     "cost_usd": round(attempt.cost_usd, 6),
                 }
-                for attempt in self.attempts
+                for attempt in self.tried.attempts
             ],
-            "left_alone": self.left_alone,
+            "passed_over": [{"tier": passed.tier, "why": passed.why} for passed in self.tried.passed_over],
         }
 
 

@@ -30,7 +30,7 @@ class Filling:
 
     def __init__(self, place: Place, store: Store, embedder: Embedder, report: Report, now: float) -> None:
         self._scope = place.asked("?").scope  # the same for every question, as none has turns before it
-        self._provenance = Provenance(TIER, validators=tuple(one.name for one in place.route.validators))
+        self._provenance = Provenance(TIER, validators=tuple(one.name for one in place.route.plan.validators))
         self._store = store
         self._embedder = embedder
         self._report = report

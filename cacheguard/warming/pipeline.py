@@ -84,4 +84,4 @@ async def _valid(lines: Iterable[Logged | BadLine], place: Place, report: Report
 
 async def _objection(logged: Logged, place: Place) -> Objection | None:
     completion = Completion({}, logged.answer, Finish.STOP, model="")
-    return await first_objection(completion, place.body(logged.prompt), place.route.validators)
+    return await first_objection(completion, place.body(logged.prompt), place.route.plan.own_validators)

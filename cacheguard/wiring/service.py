@@ -7,7 +7,7 @@ import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from prometheus_client import CollectorRegistry
 
@@ -25,6 +25,7 @@ from cacheguard.tenants import Tenants
 from cacheguard.upstream import Upstream
 from cacheguard.wiring.providers import make_provider
 from cacheguard.wiring.routes import make_route
+from cacheguard.wiring.spending import make_ledger
 from cacheguard.wiring.storage import open_index, open_model, open_store
 from cacheguard.wiring.tiers import make_tiers
 
@@ -32,13 +33,19 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
     from cacheguard import settings as configured
+    from cacheguard.cascade.spending import Ledger
     from cacheguard.reply import Reply
     from cacheguard.request import Request
     from cacheguard.telemetry.trace import Trace
     from embeddings.base import Embedded
+    from index.partitions import Partitions
+
+    Step: TypeAlias = Callable[[], Awaitable[None]]
 
 # How soon an answer that another process wrote is found by similarity; exact matches are found at once.
 FOLLOW_EVERY_S = 0.25
+# How soon what another process spent counts against the limits that they share.
+EXCHANGE_EVERY_S = 1.0
 # Time for whoever runs the service to start it again.
 RETRY_AFTER_S = 5.0
 
@@ -58,7 +65,7 @@ class Service:
             self._open.push_async_callback(provider.aclose)
         self.tiers = tiers = make_tiers(settings, providers)
         self.telemetry.watch(tiers.values(), time.monotonic)
-        self.routes = Routes([make_route(name, route, tiers, self._embed) for name, route in settings.routes.items()])
+        self.routes = Routes([make_route(name, settings, tiers, self._embed) for name in settings.routes])
         self._border = Border(self.telemetry)
         self._start_ended = asyncio.Event()
         self.is_ready = False
@@ -98,35 +105,45 @@ class Service:
         index = open_index(self.settings, self.store, embedder)
         self._open.push_async_callback(index.aclose)
         self._open.push_async_callback(self._once, "snapshot", index.save)
-        upstream = Upstream(Cascade(Random()), self.telemetry)
+        ledger = make_ledger(self.settings)
+        await self._once("spending", partial(self._exchange, ledger))  # a restart must not begin a month anew
+        self._open.push_async_callback(self._once, "spending", partial(self._exchange, ledger))
+        upstream = Upstream(Cascade(Random(), self.tiers), ledger, self.telemetry, self._now)
         self._open.push_async_callback(upstream.settle)
         cache = Cache(self.store, embedder, index)
         self.corridor = Corridor(self.routes, cache, upstream, self.telemetry, self._now)
         self.feedback = Feedback(self.store, self._now)
-        for every_s, step, do in (
-            (FOLLOW_EVERY_S, "follow", index.follow),
-            (self.settings.index.snapshot_every_s, "snapshot", index.save),
-            *self._probes(),
-        ):
+        for every_s, step, do in self._steps(index, ledger):
             self._open.push_async_callback(_stop, asyncio.create_task(self._repeat(every_s, step, do)))
 
-    def _probes(self) -> Iterator[tuple[float, str, Callable[[], Awaitable[None]]]]:
+    def _steps(self, index: Partitions, ledger: Ledger) -> Iterator[tuple[float, str, Step]]:
+        """What is done again and again: every so many seconds, under a name."""
+        yield FOLLOW_EVERY_S, "follow", index.follow
+        yield self.settings.index.snapshot_every_s, "snapshot", index.save
+        yield EXCHANGE_EVERY_S, "spending", partial(self._exchange, ledger)
+        yield from self._probes()
+
+    def _probes(self) -> Iterator[tuple[float, str, Step]]:
         """For each provider that wants it: how often its tiers are looked at."""
         for name, provider in self.settings.providers.items():
             if provider.probe_every_s:
                 tiers = [self.tiers[tier] for tier, its in self.settings.tiers.items() if _asks(its, name)]
                 yield provider.probe_every_s, "probe", partial(probe_all, tiers, time.monotonic)
 
+    async def _exchange(self, ledger: Ledger) -> None:
+        """Tell the store what was spent, and hear what other processes did."""
+        await ledger.exchange(self.store, self._now())
+
     async def _embed(self, texts: Sequence[str]) -> Embedded:
         """By the model, which is opened later than routes are made."""
         return await self.embedder.embed(texts)
 
-    async def _repeat(self, every_s: float, step: str, do: Callable[[], Awaitable[None]]) -> None:
+    async def _repeat(self, every_s: float, step: str, do: Step) -> None:
         while True:
             await asyncio.sleep(every_s)
             await self._once(step, do)
 
-    async def _once(self, step: str, do: Callable[[], Awaitable[None]]) -> None:
+    async def _once(self, step: str, do: Step) -> None:
         await self._border.cross(step, do(), None)
 
 

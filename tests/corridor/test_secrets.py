@@ -91,7 +91,7 @@ def test_a_mixed_run_leaves_no_trace_of_secrets_or_prompts(tmp_path, logged, mon
     assert "cache broken" in log
     assert "outcome" in log
     assert len(refusals) > 10
-    assert "left_alone" in traces
+    assert "passed_over" in traces
     for shown in (log, metrics, traces, "\n".join(refusals)):
         assert [mark for mark in MARKS if mark in shown] == []
 

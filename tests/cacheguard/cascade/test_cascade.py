@@ -7,10 +7,12 @@ from random import Random
 
 import pytest
 import pytest_asyncio
-from upstreams import ONE_HOUR_MS, asked, gathered, simulated, text_of
+from upstreams import ONE_HOUR_MS, ask_tiers, asked, gathered, simulated, text_of
 
-from cacheguard.cascade.cascade import MAX_ATTEMPTS, RESERVE_S, RETRY_AFTER_S, Cascade
-from cacheguard.cascade.outcome import Answered, Failed, Streaming
+from cacheguard.cascade.admission import RESERVE_S, RETRY_AFTER_S
+from cacheguard.cascade.cascade import Cascade
+from cacheguard.cascade.outcome import Answered, Failed, PassedOver, Streaming
+from cacheguard.cascade.plan import MAX_ATTEMPTS
 from cacheguard.cascade.retries import SAVED, SHARE
 from cacheguard.cascade.tier import Price, Tier
 from cacheguard.failures import AttemptFailed, FailureClass
@@ -84,7 +86,7 @@ def template(text=SORRY):
 
 async def ask(tiers, body=None, *, streamed=False, deadline_s=PATIENT_S, cascade=None):
     cascade = cascade or Cascade(NoJitter())
-    return await cascade.ask(tiers, body or asked(), validators=VALIDATORS, deadline_s=deadline_s, stream=streamed)
+    return await ask_tiers(tiers, body, cascade=cascade, stream=streamed, validators=VALIDATORS, deadline_s=deadline_s)
 
 
 async def text_given(outcome):
@@ -95,7 +97,7 @@ async def text_given(outcome):
 
 
 def tried(outcome):
-    return [(attempt.tier, attempt.failure) for attempt in outcome.attempts]
+    return [(attempt.tier, attempt.failure) for attempt in outcome.tried.attempts]
 
 
 @either_way
@@ -158,7 +160,6 @@ async def test_a_failure_is_followed_by_what_its_class_says_and_the_next_tier_an
     [
         ({"refusal": "I can't help with that."}, FailureClass.REFUSAL),
         ({"text": "I'm sorry, but I can't help with that."}, FailureClass.REFUSAL),
-        ({"truncate_after_tokens": 3}, FailureClass.TRUNCATED),
         ({"finish_reason": "something_new"}, FailureClass.TRUNCATED),
         ({"finish_reason": None}, FailureClass.TRUNCATED),
         ({"text": " \n"}, FailureClass.EMPTY),
@@ -169,7 +170,7 @@ async def test_an_answer_that_may_not_be_given_sends_the_question_to_the_next_ti
     script(first=then)
     outcome = await ask(tiers("first", "second"))
     assert tried(outcome) == [("first", failure), ("second", None)]
-    assert (outcome.completion.text, outcome.validated) == (KNOWN, True)
+    assert (outcome.completion.text, outcome.may_be_kept) == (KNOWN, True)
 
 
 async def test_an_answer_that_could_not_be_checked_is_given_unvalidated_when_nothing_better_comes(script, tiers):
@@ -177,9 +178,8 @@ async def test_an_answer_that_could_not_be_checked_is_given_unvalidated_when_not
         raise EmbeddingError("the model is gone")
 
     unchecked = [Relevance(0.2, gone)]
-    cascade = Cascade(NoJitter())
-    given = await cascade.ask(tiers("first"), asked(), validators=unchecked, deadline_s=PATIENT_S, stream=False)
-    assert (given.completion.text, given.validated) == (KNOWN, False)
+    given = await ask_tiers(tiers("first"), validators=unchecked)
+    assert (given.completion.text, given.may_be_kept) == (KNOWN, False)
 
 
 @either_way
@@ -197,20 +197,44 @@ async def test_what_a_content_filter_stopped_goes_to_no_other_tier_and_is_given_
     script(first={"finish_reason": "content_filter", "text": "Only so much"})
     outcome = await ask([*tiers("first", "second"), template()])
     assert tried(outcome) == [("first", FailureClass.CONTENT_FILTER)]
-    assert (outcome.completion.text, outcome.validated) == ("Only so much", False)
+    assert (outcome.completion.text, outcome.may_be_kept) == ("Only so much", False)
 
 
 async def test_a_refusal_is_given_unvalidated_when_nothing_better_comes(script, tiers):
     script(first={"refusal": "No."}, second={"text": "I'm sorry, I can't help with that."}, third={"status": 402})
     outcome = await ask([*tiers("first", "second", "third"), template()])
     assert isinstance(outcome, Answered)
-    assert (outcome.completion.refusal, outcome.tier.name, outcome.validated) == ("No.", "first", False)
+    assert (outcome.completion.refusal, outcome.tier.name, outcome.may_be_kept) == ("No.", "first", False)
+
+
+@pytest.mark.parametrize("is_mended", [False, True])
+async def test_a_cut_answer_is_asked_for_once_more_with_four_times_the_room(simulator, tiers, is_mended):
+    cut = {
+        "when": {"model": "first-model"},
+        "then": {"truncate_after_tokens": 3},
+        **({"times": 1} if is_mended else {}),
+    }
+    simulator.play(cut)
+    outcome = await ask(tiers("first", "second"))
+    last = ("first" if is_mended else "second", None)
+    cuts = [("first", FailureClass.TRUNCATED)] * (1 if is_mended else 2)
+    assert tried(outcome) == [*cuts, last]
+    assert [body.get("max_completion_tokens") for body in simulator.calls["bodies"]][:2] == [None, 12]
+
+
+async def test_a_room_that_only_we_asked_for_and_that_is_refused_is_not_the_clients_fault(simulator, tiers):
+    simulator.play(
+        {"times": 1, "then": {"truncate_after_tokens": 3}},
+        {"when": {"model": "first-model"}, "then": {"status": 400, "message": "max_completion_tokens is too large"}},
+    )
+    outcome = await ask(tiers("first", "second"))
+    assert tried(outcome)[1:] == [("first", FailureClass.BAD_REQUEST), ("second", None)]
 
 
 async def test_a_truncated_answer_is_given_as_truncated_when_nothing_better_comes(script, tiers):
     script(first={"truncate_after_tokens": 3}, second={"status": 402})
     outcome = await ask(tiers("first", "second"))
-    assert (outcome.completion.finish, outcome.validated) == (Finish.LENGTH, False)
+    assert (outcome.completion.finish, outcome.may_be_kept) == (Finish.LENGTH, False)
     assert outcome.completion.body["choices"][0]["finish_reason"] == "length"
 
 
@@ -218,7 +242,7 @@ async def test_a_truncated_answer_is_given_as_truncated_when_nothing_better_come
 async def test_a_length_that_the_client_asked_for_is_no_truncation(script, tiers, limit):
     script(first={"truncate_after_tokens": 3})
     outcome = await ask(tiers("first", "second"), asked(**{limit: 3}))
-    assert (outcome.completion.text, outcome.validated) == ("Card limits change ", True)
+    assert (outcome.completion.text, outcome.may_be_kept) == ("Card limits change ", True)
     assert outcome.completion.finish is Finish.LENGTH
     assert outcome.tier.name == "first"
 
@@ -228,13 +252,13 @@ async def test_a_template_stands_behind_all_tiers_and_is_never_validated(script,
     script(first={"status": 402}, second={"text": ""})
     outcome = await ask([template(), *tiers("first", "second")], streamed=streamed)
     assert isinstance(outcome, Answered)
-    assert (outcome.completion.text, outcome.tier.name, outcome.validated) == (SORRY, "sorry", False)
+    assert (outcome.completion.text, outcome.tier.name, outcome.may_be_kept) == (SORRY, "sorry", False)
     assert tried(outcome) == [("first", FailureClass.QUOTA), ("second", FailureClass.EMPTY)]
 
 
 async def test_a_template_that_no_validator_would_pass_is_given_all_the_same():
     outcome = await ask([template("I'm sorry, I can't help with that.")])
-    assert (outcome.validated, outcome.attempts) == (False, ())
+    assert (outcome.may_be_kept, outcome.tried.attempts) == (False, ())
 
 
 @either_way
@@ -253,7 +277,7 @@ async def test_all_tiers_failed_without_a_hint_names_a_time_too(script, tiers):
 async def test_no_tiers_at_all_fail(script):
     outcome = await ask([])
     assert isinstance(outcome, Failed)
-    assert outcome.attempts == ()
+    assert outcome.tried.attempts == ()
 
 
 @either_way
@@ -263,21 +287,21 @@ async def test_there_are_four_attempts_at_most_however_many_tiers(simulator, scr
     script(**{name: {"status": 500} for name in names})
     outcome = await ask(tiers(*names), streamed=streamed)
     assert isinstance(outcome, Failed)
-    assert len(outcome.attempts) == simulator.calls["total"] == MAX_ATTEMPTS == 4
+    assert len(outcome.tried.attempts) == simulator.calls["total"] == MAX_ATTEMPTS == 4
 
 
 async def test_no_tier_is_left_out_for_the_sake_of_asking_another_twice(script, tiers):
     script(first={"status": 500}, second={"status": 500})
     outcome = await ask(tiers("first", "second", "third"))
     assert isinstance(outcome, Answered)
-    assert [attempt.tier for attempt in outcome.attempts] == ["first", "first", "second", "third"]
+    assert [attempt.tier for attempt in outcome.tried.attempts] == ["first", "first", "second", "third"]
 
 
 async def test_nobody_waits_for_a_fifth_attempt(script, tiers):
     an_hour = {"status": 429, "retry_after_s": 3600}
     script(first={"text": ""}, second={"text": ""}, third={"text": ""}, last=an_hour)
     outcome = await ask(tiers("first", "second", "third", "last"), deadline_s=7200)
-    assert len(outcome.attempts) == MAX_ATTEMPTS
+    assert len(outcome.tried.attempts) == MAX_ATTEMPTS
 
 
 @either_way
@@ -341,7 +365,8 @@ async def test_a_deadline_that_leaves_no_time_asks_no_tier(simulator, script, ti
     outcome = await ask([*tiers("first"), template()], streamed=streamed, deadline_s=RESERVE_S)
     assert outcome.completion.text == SORRY
     failed = await ask(tiers("first"), streamed=streamed, deadline_s=0)
-    assert (failed.last.failure, failed.error().status) == (FailureClass.SLOW, 503)
+    assert (failed.last, failed.error().status) == (None, 503)
+    assert "first: no time was left" in str(failed.error())
     assert simulator.calls["total"] == 0
 
 
@@ -385,21 +410,21 @@ async def test_cancelling_a_question_hangs_up_on_the_provider_and_asks_nobody_el
 
 async def test_cost_is_counted_by_tokens_and_price(script, tiers):
     outcome = await ask(tiers("first"))
-    assert [attempt.cost_usd for attempt in outcome.attempts] == [COST_USD]
+    assert [attempt.cost_usd for attempt in outcome.tried.attempts] == [COST_USD]
 
 
 async def test_what_a_failed_attempt_cost_is_counted_too(script, tiers):
     script(first={"refusal": "No, never."}, second={"status": 500})
     outcome = await ask(tiers("first", "second", "third"))
-    costs = [attempt.cost_usd for attempt in outcome.attempts]
+    costs = [attempt.cost_usd for attempt in outcome.tried.attempts]
     assert costs == [TOKENS_ASKED + 10 * 2, 0, 0, COST_USD]
-    assert [attempt.status for attempt in outcome.attempts] == [None, 500, 500, None]
+    assert [attempt.status for attempt in outcome.tried.attempts] == [None, 500, 500, None]
 
 
 async def test_an_empty_streams_cost_is_counted(script, tiers):
     script(first={"text": ""})
     outcome = await ask(tiers("first", "second"), streamed=True)
-    assert [attempt.cost_usd for attempt in outcome.attempts] == [TOKENS_ASKED, 0]
+    assert [attempt.cost_usd for attempt in outcome.tried.attempts] == [TOKENS_ASKED, 0]
 
 
 async def test_a_streams_usage_is_known_at_its_end(script, tiers):
@@ -411,12 +436,7 @@ async def test_a_streams_usage_is_known_at_its_end(script, tiers):
 async def test_one_cascade_gives_every_question_its_own_answer(simulator, script, tiers):
     cascade = Cascade(NoJitter())
     prompts = [f"Question {number}?" for number in range(20)]
-    outcomes = await asyncio.gather(
-        *(
-            cascade.ask(tiers("first"), asked(prompt), validators=VALIDATORS, deadline_s=PATIENT_S, stream=False)
-            for prompt in prompts
-        )
-    )
+    outcomes = await asyncio.gather(*(ask(tiers("first"), asked(prompt), cascade=cascade) for prompt in prompts))
     for prompt, outcome in zip(prompts, outcomes, strict=True):
         assert f"«{prompt.casefold()}»" in outcome.completion.text
         assert tried(outcome) == [("first", None)]
@@ -480,8 +500,8 @@ async def test_a_single_tier_that_is_down_is_left_alone_and_probed(simulator, sc
         await ask([only], streamed=streamed)
     assert simulator.calls["total"] < 10
     failed = await ask([only], streamed=streamed)
-    assert failed.left_alone == ("only",)
-    assert failed.attempts == ()
+    assert failed.tried.passed_over == (PassedOver("only", "left alone to recover"),)
+    assert failed.tried.attempts == ()
     assert 0 < failed.retry_after_s <= 6
     assert "only: left alone to recover" in str(failed.error())
 
@@ -493,7 +513,7 @@ async def test_a_tier_that_is_left_alone_costs_the_next_no_time(simulator, scrip
     for _ in range(5):
         await ask([sick, well], streamed=streamed)
     outcome = await ask([sick, well], streamed=streamed)
-    assert [attempt.tier for attempt in outcome.attempts] == ["well"]
+    assert [attempt.tier for attempt in outcome.tried.attempts] == ["well"]
 
 
 async def test_a_stream_that_breaks_off_after_its_beginning_is_no_success(script, tiers):
@@ -513,7 +533,7 @@ async def test_a_rate_limited_tier_is_left_alone_as_long_as_it_asked(simulator, 
     await ask([first, second])
     before = simulator.calls["total"]
     outcome = await ask([first, second])
-    assert [attempt.tier for attempt in outcome.attempts] == ["second"]
+    assert [attempt.tier for attempt in outcome.tried.attempts] == ["second"]
     assert simulator.calls["total"] == before + 1
     assert first.health.retry_at("") - asyncio.get_running_loop().time() > 100
 

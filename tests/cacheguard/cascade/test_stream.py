@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import pytest
 import pytest_asyncio
-from upstreams import ONE_HOUR_MS, asked, delta, gathered, granted, simulated, text_of, tier_of, verbatim
+from upstreams import ONE_HOUR_MS, asked, delta, gathered, simulated, text_of, tier_of, under_way, verbatim
 
 from cacheguard.cascade.stream import HELD_LIMIT, OpenStream, open_stream
 from cacheguard.failures import AttemptFailed, FailureClass
@@ -53,7 +53,7 @@ async def verbatim_provider(plain_host):
 
 async def opened(provider, *, first_token_s=PATIENT_S, silence_s=PATIENT_S, total_s=PATIENT_S):
     tier = tier_of(provider, first_token_s=first_token_s, silence_s=silence_s)
-    return await open_stream(tier, CALL, granted(), total_s=total_s)
+    return await open_stream(CALL, under_way(tier, limit_s=total_s))
 
 
 async def read_until_it_breaks(stream):
