@@ -209,12 +209,8 @@ async def test_a_refusal_is_given_unvalidated_when_nothing_better_comes(script, 
 
 @pytest.mark.parametrize("is_mended", [False, True])
 async def test_a_cut_answer_is_asked_for_once_more_with_four_times_the_room(simulator, tiers, is_mended):
-    cut = {
-        "when": {"model": "first-model"},
-        "then": {"truncate_after_tokens": 3},
-        **({"times": 1} if is_mended else {}),
-    }
-    simulator.play(cut)
+    when = {"model": "first-model", **({"calls": {"to": 1}} if is_mended else {})}
+    simulator.play({"when": when, "then": {"truncate_after_tokens": 3}})
     outcome = await ask(tiers("first", "second"))
     last = ("first" if is_mended else "second", None)
     cuts = [("first", FailureClass.TRUNCATED)] * (1 if is_mended else 2)
@@ -224,7 +220,7 @@ async def test_a_cut_answer_is_asked_for_once_more_with_four_times_the_room(simu
 
 async def test_a_room_that_only_we_asked_for_and_that_is_refused_is_not_the_clients_fault(simulator, tiers):
     simulator.play(
-        {"times": 1, "then": {"truncate_after_tokens": 3}},
+        {"when": {"calls": {"to": 1}}, "then": {"truncate_after_tokens": 3}},
         {"when": {"model": "first-model"}, "then": {"status": 400, "message": "max_completion_tokens is too large"}},
     )
     outcome = await ask(tiers("first", "second"))
