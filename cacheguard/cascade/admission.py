@@ -55,7 +55,7 @@ class Admission:
         self._begun: list[UnderWay] = []
         self._passed_over: dict[str, PassedOver] = {}
         self._too_long: _TooLong | None = None
-        self._waits_s: list[float] = []
+        self._waits_s: dict[str, float] = {}
 
     @property
     def tried(self) -> Tried:
@@ -72,8 +72,8 @@ class Admission:
 
     @property
     def retry_after_s(self) -> float:
-        """When a tier may be back."""
-        return max(0.0, min(self._waits_s, default=RETRY_AFTER_S))
+        """When a tier may be back, by what each said last."""
+        return max(0.0, min(self._waits_s.values(), default=RETRY_AFTER_S))
 
     @property
     def no_money(self) -> CacheGuardError | None:
@@ -92,7 +92,7 @@ class Admission:
     def heard(self, tier: Tier, body: Mapping[str, Any], failure: AttemptFailed) -> None:
         """A call failed: what that says of who may be asked next."""
         if failure.retry_after_s is not None:
-            self._waits_s.append(failure.retry_after_s)
+            self._waits_s[tier.name] = failure.retry_after_s
         if failure.failure is FailureClass.CONTEXT_LENGTH:
             self._too_long = _TooLong(tier.abilities.context_window, input_tokens(body))
 
@@ -151,7 +151,7 @@ class Admission:
     def _pass_over(self, tier: Tier, why: str, *, wait_s: float | None = None) -> None:
         self._passed_over[tier.name] = PassedOver(tier.name, why)
         if wait_s is not None:
-            self._waits_s.append(wait_s)
+            self._waits_s[tier.name] = wait_s
 
 
 @dataclass(frozen=True, slots=True)
