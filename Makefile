@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo serve test check bench bench-peers clean
+.PHONY: setup demo serve test check bench bench-peers faults clean
 
 setup: $(VENV)/.ready
 
@@ -33,6 +33,9 @@ check: setup
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+faults: setup
+	PYTHONPATH=tests $(BIN)/python -m tests.faults
 
 # Gateways of others beside ours; they are installed once, outside the tree. Wants node and npm.
 bench-peers: setup

@@ -18,8 +18,8 @@ from cacheguard.settings import load
 from cacheguard.simulate import Answers, simulated_provider
 from cacheguard.wiring import Service
 
-# FOLDER and PROVIDER are filled in. Every test file may add sections of its own. Tests that share a service break its
-# provider on purpose: its models are never taken for ill.
+# FOLDER, PROVIDER and HOST (the provider without its version) are filled in. Every test file may add sections of its
+# own. Tests that share a service break its provider on purpose: its models are never taken for ill.
 PLACES = """
 store: {url: "sqlite:///${FOLDER}/cache.db"}
 index: {folder: "${FOLDER}/index"}
@@ -218,7 +218,8 @@ def running(folder, settings=SETTINGS, *known, clock=None):
 def settings_in(folder, text, provider_url="http://127.0.0.1:9/v1"):
     file = folder / "cacheguard.yaml"
     file.write_text(text)
-    return load(file, {"FOLDER": str(folder), "PROVIDER": provider_url}, folder).settings
+    places = {"FOLDER": str(folder), "PROVIDER": provider_url, "HOST": provider_url.removesuffix("/v1")}
+    return load(file, places, folder).settings
 
 
 def on_failed_start(error):
