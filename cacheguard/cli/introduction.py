@@ -112,4 +112,4 @@ def _shown(tier: Tier, settings: Settings, found: Found) -> str:
     if isinstance(tier, TemplateTier):
         return "a template"
     silence = ", where nothing listens" if tier.provider in found.silent else ""
-    return f"{tier.model} at {settings.providers[tier.provider].base_url}{silence}"
+    return f"{tier.model or 'an endpoint'} at {settings.providers[tier.provider].base_url}{silence}"

@@ -69,7 +69,7 @@ def show_tier(service: Service, tier: Tier) -> dict[str, Any]:
     return {
         "name": tier.name,
         "provider": configured.provider if isinstance(configured, ModelTier) else None,
-        "model": configured.model if isinstance(configured, ModelTier) else None,
+        "model": tier.model if isinstance(configured, ModelTier) else None,
         "state": vitals.state,
         "reason": vitals.reason or None,
         "retry_at": _utc(vitals.retry_at, now),

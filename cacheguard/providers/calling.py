@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,7 +18,7 @@ from cacheguard.failures import AttemptFailed, FailureClass
 from cacheguard.providers.retry_after import retry_after_s
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Container, Iterable, Iterator, Mapping, Sequence
 
     from cacheguard.providers.base import Body, Call, Chunk, Completion
 
@@ -79,17 +79,23 @@ class Host:
     connect_timeout_s: float = 5.0
 
 
-class WireFormat(Protocol):
+class Manners(Protocol):
+    """How a host wants its keys, and what its errors mean."""
+
+    def headers(self, key: str) -> Mapping[str, str]:
+        """What a call with this key carries; "" is no key."""
+        ...
+
+    def classify(self, reply: ErrorReply) -> Verdict: ...
+
+
+class WireFormat(Manners, Protocol):
     """One provider's language, without its HTTP. What has another shape raises KeyError, TypeError or the like.
 
     models: the path under which a host lists its models.
     """
 
     models: str
-
-    def headers(self, key: str) -> Mapping[str, str]:
-        """What a call with this key carries; "" is no key."""
-        ...
 
     def path(self, model: str, *, stream: bool) -> str: ...
 
@@ -101,15 +107,13 @@ class WireFormat(Protocol):
 
     def reading(self) -> Reading: ...
 
-    def classify(self, reply: ErrorReply) -> Verdict: ...
 
+class Connection:
+    """One host, over HTTP. Every failure comes out as AttemptFailed with its class."""
 
-class HttpProvider:
-    """One host that speaks a wire format. Every failure comes out as AttemptFailed with its class."""
-
-    def __init__(self, wire: WireFormat, host: Host) -> None:
-        self._wire = wire
-        self._headers = [_headers(wire, host, key) for key in host.keys]
+    def __init__(self, manners: Manners, host: Host) -> None:
+        self._manners = manners
+        self._headers = [_headers(manners, host, key) for key in host.keys]
         self._client = httpx.AsyncClient(
             base_url=host.base_url,
             # Only connecting is timed here: whoever calls holds the clocks for tokens and total.
@@ -117,60 +121,29 @@ class HttpProvider:
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
         )
 
-    async def complete(self, call: Call) -> Completion:
-        content = self._content(call, stream=False)
-        with _classified():
-            path, headers = self._wire.path(call.model, stream=False), self._headers[call.key]
-            response = await self._client.post(path, content=content, headers=headers)
-            if not response.is_success:
-                raise self._refused(response)
-            return self._wire.read(self._parse(response.content))
+    @asynccontextmanager
+    async def asked(
+        self, method: str, address: str, key: int, content: bytes = b"", *, fine: Container[int] = ()
+    ) -> AsyncIterator[httpx.Response]:
+        """The reply, its body still to be read. fine: statuses that are no failures, beside success.
 
-    async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
-        content = self._content(call, stream=True)
-        path, headers = self._wire.path(call.model, stream=True), self._headers[call.key]
-        request = self._client.build_request("POST", path, content=content, headers=headers)
+        What goes wrong while it is held, reading what was said included, is the host's failure.
+        """
         with _classified():
+            request = self._client.build_request(method, address, content=content, headers=self._headers[key])
             response = await self._client.send(request, stream=True)
             try:
-                if not response.is_success:
+                if not (response.is_success or response.status_code in fine):
                     await response.aread()
                     raise self._refused(response)
-                async for chunk in self._chunks(response):
-                    yield chunk
+                yield response
             finally:
                 await response.aclose()
-
-    async def probe(self, key: int = 0) -> None:
-        with _classified():
-            response = await self._client.get(self._wire.models, headers=self._headers[key])
-            if not (response.is_success or response.status_code in _LISTS_NO_MODELS):
-                raise self._refused(response)
-
-    async def _chunks(self, response: httpx.Response) -> AsyncGenerator[Chunk, None]:
-        reading = self._wire.reading()
-        async for event in EventSource(response).aiter_sse():
-            if event.data == _DONE:
-                reading.done = True
-            elif event.data:  # a ping or a retry hint has none; the standard says to pass over it, the parser doesn't
-                for chunk in reading.read(self._parse(event.data)):
-                    yield chunk
-            if reading.done:
-                break
-        for chunk in reading.close():
-            yield chunk
 
     async def aclose(self) -> None:
         await self._client.aclose()
 
-    def _content(self, call: Call, *, stream: bool) -> bytes:
-        try:
-            return json.dumps(self._wire.request(call, stream=stream)).encode()
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as exc:
-            why = f"the request can't be said in the provider's format: {exc!r}"
-            raise AttemptFailed(FailureClass.BAD_REQUEST, why) from exc
-
-    def _parse(self, data: bytes | str) -> Body:
+    def parse(self, data: bytes | str) -> Body:
         """The JSON object in `data`; an error object, which may come with a 200, fails as the error it is."""
         body = json.loads(data)
         if not isinstance(body, dict):
@@ -189,7 +162,7 @@ class HttpProvider:
 
     def _failure(self, error: Any, status: int | None, hint_s: float | None) -> AttemptFailed:
         reply = ErrorReply(error if isinstance(error, dict) else {"message": str(error)}, status, hint_s)
-        verdict = self._wire.classify(reply)
+        verdict = self._manners.classify(reply)
         return AttemptFailed(
             verdict.failure,
             reply.message,
@@ -199,9 +172,51 @@ class HttpProvider:
         )
 
 
-def _headers(wire: WireFormat, host: Host, key: str) -> httpx.Headers:
+class HttpProvider:
+    """One host that speaks a wire format."""
+
+    def __init__(self, wire: WireFormat, host: Host) -> None:
+        self._wire = wire
+        self._host = Connection(wire, host)
+
+    async def complete(self, call: Call) -> Completion:
+        content = self._content(call, stream=False)
+        async with self._host.asked("POST", self._wire.path(call.model, stream=False), call.key, content) as response:
+            return self._wire.read(self._host.parse(await response.aread()))
+
+    async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
+        content = self._content(call, stream=True)
+        async with self._host.asked("POST", self._wire.path(call.model, stream=True), call.key, content) as response:
+            reading = self._wire.reading()
+            async for event in EventSource(response).aiter_sse():
+                if event.data == _DONE:
+                    reading.done = True
+                elif event.data:  # a ping or a retry hint has none: the standard passes over it, the parser doesn't
+                    for chunk in reading.read(self._host.parse(event.data)):
+                        yield chunk
+                if reading.done:
+                    break
+            for chunk in reading.close():
+                yield chunk
+
+    async def probe(self, key: int = 0) -> None:
+        async with self._host.asked("GET", self._wire.models, key, fine=_LISTS_NO_MODELS):
+            pass
+
+    async def aclose(self) -> None:
+        await self._host.aclose()
+
+    def _content(self, call: Call, *, stream: bool) -> bytes:
+        try:
+            return json.dumps(self._wire.request(call, stream=stream)).encode()
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as exc:
+            why = f"the request can't be said in the provider's format: {exc!r}"
+            raise AttemptFailed(FailureClass.BAD_REQUEST, why) from exc
+
+
+def _headers(manners: Manners, host: Host, key: str) -> httpx.Headers:
     """The host's own win over the format's, however they are written."""
-    headers = httpx.Headers(wire.headers(key))
+    headers = httpx.Headers(manners.headers(key))
     headers.update(host.headers)
     headers["Content-Type"] = "application/json"
     return headers

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeAlias, get_args
 
-from pydantic import BeforeValidator, Discriminator, Tag, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Tag, model_validator
 
-from cacheguard.language import CODES
 from cacheguard.settings.adaptation import Adaptation
-from cacheguard.settings.values import Count, Name, NotNegative, Positive, Section, Text, refuse
+from cacheguard.settings.values import Count, LanguageCode, Name, NotNegative, Positive, Section, Text, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,8 +30,8 @@ class ModelTier(Section):
 
     provider: Name
     """Name of one of `providers`."""
-    model: Text
-    """The model's name at its provider."""
+    model: str = ""
+    """The model's name at its provider. A provider of kind http has none, unless it asks for one."""
     timeout_s: Positive = 30
     """Longest wait for the whole answer, in seconds."""
     first_token_timeout_s: Positive | None = None
@@ -46,19 +45,11 @@ class ModelTier(Section):
     images). A request that needs more is not sent to it."""
     context_window: Count | None = None
     """Tokens that a prompt and its answer may have together; a request that needs more, as estimated, is not sent."""
-    languages: tuple[Text, ...] = ()
+    languages: tuple[LanguageCode, ...] = ()
     """Languages that the model speaks, as their two letters in ISO 639-1; a question that is surely in another is not
     sent. Without it, all."""
     adapt: Adaptation = Adaptation()
     """What is made of a request for this tier."""
-
-    @field_validator("languages")
-    @classmethod
-    def _can_be_told(cls, languages: tuple[str, ...]) -> tuple[str, ...]:
-        for place, code in enumerate(languages):
-            if code not in CODES:
-                refuse((place,), f"is {code!r}; it must be the two letters of a language in ISO 639-1: en, de, zh, …")
-        return languages
 
     @model_validator(mode="after")
     def _answers_fit_its_window(self) -> Self:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from cacheguard.language import CODES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,7 +61,23 @@ def _not_empty(secret: SecretStr) -> SecretStr:
     return secret
 
 
-def _http_url(url: str) -> str:
+def base_url(url: str) -> str:
+    """An address to which a path is appended."""
+    parts = _http_parts(url)
+    if parts.query or parts.fragment:
+        raise ValueError("must end with its path: /chat/completions and the like are appended to it")
+    return url.rstrip("/")
+
+
+def whole_url(url: str) -> str:
+    """An address that is asked as it stands."""
+    parts = _http_parts(url)
+    if parts.query or parts.fragment:
+        raise ValueError("must end with its path: what follows a ? may be a key, which headers mask")
+    return url
+
+
+def _http_parts(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -68,9 +86,13 @@ def _http_url(url: str) -> str:
         raise ValueError("must be an address like https://api.openai.com/v1")
     if "@" in parts.netloc:
         raise ValueError("holds a user or password: give them as api_key or headers, where they are masked")
-    if parts.query or parts.fragment:
-        raise ValueError("must end with its path: /chat/completions and the like are appended to it")
-    return url.rstrip("/")
+    return parts
+
+
+def _language(code: str) -> str:
+    if code not in CODES:
+        refuse((), f"is {code!r}; it must be the two letters of a language in ISO 639-1: en, de, zh, …")
+    return code
 
 
 def _decision(value: object) -> object:
@@ -92,9 +114,12 @@ HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
 Text = Annotated[str, Field(min_length=1)]
 Secret = Annotated[SecretStr, AfterValidator(_header_value)]
 ClientKey = Annotated[Secret, AfterValidator(_not_empty)]
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
+HttpUrl = Annotated[str, AfterValidator(base_url)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+Cosine = Annotated[float, Field(gt=0, le=1)]
+LanguageCode = Annotated[str, AfterValidator(_language)]
+"""ISO 639-1."""
 Decision = Annotated[Literal["auto"] | float, BeforeValidator(_decision)]

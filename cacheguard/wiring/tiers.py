@@ -35,20 +35,21 @@ def make_tiers(settings: configured.Settings, providers: dict[str, Provider]) ->
                 template = TemplateProvider(tier.template)
                 tiers[name] = Tier(name, template, name, timeout_s=1, first_token_timeout_s=1, is_template=True)
             case ModelTier():
+                model = tier.model or tier.provider
                 terms = BreakerTerms(minimum_calls=settings.providers[tier.provider].breaker.minimum_calls)
                 health = Health(Random(), terms, rings[tier.provider])
                 tiers[name] = Tier(
                     name,
                     providers[tier.provider],
-                    tier.model,
+                    model,
                     timeout_s=tier.timeout_s,
                     first_token_timeout_s=tier.first_token_timeout_s or tier.timeout_s,
                     between_tokens_timeout_s=tier.between_tokens_timeout_s or math.inf,
                     price=Price(**tier.price.model_dump()),
-                    health=healths.setdefault((tier.provider, tier.model), health),
+                    health=healths.setdefault((tier.provider, model), health),
                     abilities=_abilities(tier),
                     adaptation=Adaptation(**dict(tier.adapt)),
-                    pace=paces[tier.provider, tier.model],
+                    pace=paces[tier.provider, model],
                 )
             case _:
                 assert_never(tier)
