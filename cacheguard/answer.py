@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, assert_never
 from cacheguard.border import Border
 from cacheguard.errors import CostBudgetExceeded, SpendingLimitReached, TiersFailed
 from cacheguard.matching.decide import Hit, Miss, MissReason, Stale, decide, explain
+from cacheguard.popularity import Popularity
 from cacheguard.question import NoQuestion, Question, ask_instead, read_question
 from cacheguard.reply import CacheStatus, Landed, Reply, forwarded, landed_earlier, served
 from cacheguard.request import Asked, Recalled, Request
@@ -38,6 +39,7 @@ class Corridor:
         self._routes = routes
         self._cache = cache
         self._upstream = upstream
+        self._popularity = Popularity()
         self._border = Border(telemetry, PATIENCE_S)
         self._now = now
 
@@ -55,6 +57,8 @@ class Corridor:
         trace.note("decide", **explain(recalled.decision))
         match recalled.decision:
             case Hit() as hit:
+                if self._popularity.is_due(hit, route.refresh_ahead_hits):
+                    self._refresh(asked, Stale(hit.match, hit.fresh, servable=True))
                 return await self._serve(asked, hit)
             case Stale(servable=True) as stale:
                 self._refresh(asked, stale)
@@ -111,7 +115,7 @@ class Corridor:
 
     async def _anew(self, flight: Flight[Landed], asked: Asked, recalled: Recalled) -> Landed:
         """Cascade, validate, store: once for everyone who asks this now."""
-        if meanwhile := await self._answered_meanwhile(asked):
+        if meanwhile := await self._answered_meanwhile(asked, recalled):
             return meanwhile
         plan = asked.route.plan
         if isinstance(recalled.decision, Stale):  # a better last resort than a template stands by
@@ -122,12 +126,14 @@ class Corridor:
         keep = self._cache.keep(asked, recalled, landed.completion.text, landed.provenance, self._now())
         return replace(landed, kept=await self._border.cross("keep", keep, None))
 
-    async def _answered_meanwhile(self, asked: Asked) -> Landed | None:
+    async def _answered_meanwhile(self, asked: Asked, recalled: Recalled) -> Landed | None:
         """The answer that another call kept while this question was on its way here."""
         if not asked.route.mode.reads or asked.sharing_key is None:
             return None
         match = await self._border.cross("recall", self._cache.exact(asked.scope, asked.question), None)
-        return landed_earlier(match) if match and isinstance(self._decide(asked, [match]), Hit) else None
+        if match is None or not isinstance(self._decide(asked, [match]), Hit):
+            return None
+        return landed_earlier(match) if recalled.is_older_than(match) else None
 
     async def _forward(self, request: Request, route: Route, reason: str, trace: Trace) -> Reply:
         """Answer from the tiers, past the cache."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from cacheguard.matching.decide import Stale
 from cacheguard.matching.freshness import NO_DIRECTIVES
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from cacheguard.matching.decide import Decision
+    from cacheguard.matching.decide import Decision, Match
     from cacheguard.matching.freshness import Directives
     from cacheguard.question import Question
     from cacheguard.routes import Route
@@ -78,3 +79,9 @@ class Recalled:
 
     decision: Decision
     vector: NDArray[np.float32] | None = None
+
+    def is_older_than(self, match: Match) -> bool:
+        """Whether this was found before the match's answer was written."""
+        return (
+            not isinstance(self.decision, Stale) or self.decision.match.answer.refreshed_at < match.answer.refreshed_at
+        )

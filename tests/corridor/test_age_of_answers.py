@@ -18,6 +18,7 @@ routes:
   reading: {tiers: [strong], cache: {mode: read-only}}
   writing: {tiers: [strong], cache: {mode: write-only}}
   off: {tiers: [strong], cache: {mode: "off"}}
+  popular: {tiers: [strong], cache: {ttl_s: 100, refresh_ahead_hits: 3}}
 """
 )
 DOWN = {"text": ""}  # a failure that is not tried again
@@ -201,3 +202,37 @@ def test_a_route_that_only_writes_gives_nothing_back(service):
 def test_a_route_whose_cache_is_off_passes_it_by(service):
     asker = on_route(service, "off")
     assert [asker.status() for _ in range(2)] == ["fwd=bypass; fwd-status=200; detail=off"] * 2
+
+
+@pytest.mark.parametrize("prompt", [LIMIT, LIMIT_AGAIN], ids=["exact", "semantic"])
+async def test_a_popular_answer_is_fetched_anew_once_before_it_is_stale(service, provider, prompt):
+    asker = on_route(service, "popular")
+    provider.play({"when": {"calls": {"to": 1}}, "then": {"text": "Old."}}, {"text": "New."})
+    asker.ask()
+    assert [text_of(asker.ask(prompt)) for _ in range(3)] == ["Old."] * 3
+    service.clock.passes(89)
+    asker.ask(prompt)
+    await settled(service)
+    assert provider.calls["total"] == 1
+    service.clock.passes(2)
+    with service.gate.shut():
+        answers = await asker.ask_all(*[asker.body(prompt)] * 20)
+    await settled(service)
+    assert {text_of(answer) for answer in answers} == {"Old."}
+    assert (text_of(asker.ask(prompt)), provider.calls["total"]) == ("New.", 2)
+    assert [asked["messages"][-1]["content"] for asked in provider.calls["bodies"]] == [LIMIT, LIMIT]
+
+
+async def test_an_answer_that_nobody_wants_is_not_fetched_ahead_and_a_failed_one_not_twice(service, provider):
+    asker = on_route(service, "popular")
+    asker.ask()
+    service.clock.passes(95)
+    asker.ask()
+    await settled(service)
+    assert provider.calls["total"] == 1
+    provider.play(DOWN)
+    for _ in range(5):
+        asker.ask()
+        await settled(service)
+    assert provider.calls["total"] == 1
+    assert asker.status() == "hit; ttl=5; detail=exact"
