@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self, TypeAlias, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from cacheguard.language import CODES
-from cacheguard.settings.values import Count, Name, Section, Text, refuse, refuse_unknown
+from cacheguard.settings.choice import Choice
+from cacheguard.settings.values import Cosine, Count, LanguageCode, Name, Section, Text, refuse
 from cacheguard.validation.regex import Regex
 
 
@@ -19,15 +19,8 @@ def _regex(pattern: str) -> str:
     return pattern
 
 
-def _language(code: str) -> str:
-    if code not in CODES:
-        raise ValueError("must be the two letters of a language in ISO 639-1: en, de, zh, …")
-    return code
-
-
 # Rust's, since those of Python may take for ever.
 Expression = Annotated[Text, AfterValidator(_regex)]
-Cosine = Annotated[float, Field(gt=0, le=1)]
 
 
 class Length(Section):
@@ -67,7 +60,7 @@ class Relevance(Section):
 
 
 class Language(Section):
-    only: Annotated[tuple[Annotated[str, AfterValidator(_language)], ...], Field(min_length=1)]
+    only: Annotated[tuple[LanguageCode, ...], Field(min_length=1)]
     """Languages that an answer may be in, as ISO 639-1 codes, whatever that of the question is."""
 
 
@@ -121,57 +114,23 @@ class JudgeCheck(Section):
 
 
 PlainCheck: TypeAlias = Literal["not_empty", "complete", "not_refusal"]
-PLAIN = get_args(PlainCheck)
 # These stand alone or have options.
 EitherCheck: TypeAlias = Literal["language"]
-EITHER = get_args(EitherCheck)
-WITH_OPTIONS: dict[str, type[Section]] = {
-    "length": LengthCheck,
-    "pattern": PatternCheck,
-    "forbidden": ForbiddenCheck,
-    "relevance": RelevanceCheck,
-    "language": LanguageCheck,
-    "self_consistency": SelfConsistencyCheck,
-    "judge": JudgeCheck,
-}
-CHECK_KINDS: dict[str | int, type[Section]] = {f"check:{name}": kind for name, kind in WITH_OPTIONS.items()}
-
-
-def _known(value: object) -> object:
-    match value:
-        case str() if value in WITH_OPTIONS and value not in EITHER:
-            raise ValueError(f"needs options: {value}: {{{', '.join(_options(value))}}}")
-        case str():
-            if value not in (*PLAIN, *EITHER):
-                refuse_unknown([()], (*PLAIN, *WITH_OPTIONS))
-        case dict():
-            [name, *more] = value or [""]
-            if name in PLAIN and not more:
-                raise ValueError(f"gives {name} options, but it has none: write it alone")
-            if name not in WITH_OPTIONS or more:
-                raise ValueError(f"must be one check with its options; known: {', '.join(WITH_OPTIONS)}")
-        case Section():
-            pass
-        case _:
-            raise ValueError("must be the name of a check, or a mapping of its name to its options")
-    return value
-
-
-def _options(name: str) -> list[str]:
-    [field] = WITH_OPTIONS[name].model_fields.values()
-    assert field.annotation is not None  # noqa: S101 - for mypy; every setting has a type
-    return list(field.annotation.model_fields)
-
-
-def _kind(value: object) -> str:
-    match value:
-        case str():
-            return "check:name"
-        case dict():
-            return f"check:{next(iter(value))}"
-        case _:
-            return next(f"check:{name}" for name, section in WITH_OPTIONS.items() if isinstance(value, section))
-
+PLAIN = get_args(PlainCheck)
+CHECKS = Choice(
+    "check",
+    PLAIN,
+    {
+        "length": LengthCheck,
+        "pattern": PatternCheck,
+        "forbidden": ForbiddenCheck,
+        "relevance": RelevanceCheck,
+        "language": LanguageCheck,
+        "self_consistency": SelfConsistencyCheck,
+        "judge": JudgeCheck,
+    },
+    get_args(EitherCheck),
+)
 
 Check = Annotated[
     Annotated[Literal[PlainCheck, EitherCheck], Tag("check:name")]
@@ -182,6 +141,6 @@ Check = Annotated[
     | Annotated[LanguageCheck, Tag("check:language")]
     | Annotated[SelfConsistencyCheck, Tag("check:self_consistency")]
     | Annotated[JudgeCheck, Tag("check:judge")],
-    Discriminator(_kind),
-    BeforeValidator(_known),
+    Discriminator(CHECKS.kind),
+    BeforeValidator(CHECKS.known),
 ]

@@ -10,7 +10,7 @@ import difflib
 import re
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
-from cacheguard.settings.checks import CHECK_KINDS
+from cacheguard.settings.checks import CHECKS
 from cacheguard.settings.document import NOTHING
 from cacheguard.settings.strategies import STRATEGIES
 from cacheguard.settings.tiers import TIER_KINDS
@@ -44,7 +44,7 @@ EXPECTED = {
     "less_than_equal": "at most {le:g}",
 }
 
-KINDS = {**TIER_KINDS, **CHECK_KINDS, **STRATEGIES.kinds}
+KINDS = {**TIER_KINDS, **CHECKS.kinds, **STRATEGIES.kinds}
 COLLECTIONS = ("a list", "a mapping")
 NAMES = "letters, digits, '.', '_' and '-' only, the first a letter or digit, 64 at most"
 SETTING = re.compile(r"[A-Za-z_-]{1,40}")

@@ -7,9 +7,7 @@ from typing import Annotated, Literal, TypeAlias, get_args
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from cacheguard.settings.choice import Choice
-from cacheguard.settings.values import Count, Name, NotNegative, Positive, Section
-
-Cosine = Annotated[float, Field(gt=0, le=1)]
+from cacheguard.settings.values import Cosine, Count, Name, NotNegative, Positive, Section
 
 
 class Canary(Section):

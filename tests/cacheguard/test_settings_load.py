@@ -318,7 +318,7 @@ def test_a_wrong_tier_is_named_with_the_way_out(refusal, tier, message):
         ("{base_url: http://x}", "kind is missing"),
         (
             "{kind: gemni, base_url: http://x}",
-            "kind is 'gemni'; did you mean 'gemini'? known: openai, anthropic, gemini",
+            "kind is 'gemni'; did you mean 'gemini'? known: openai, anthropic, gemini, http",
         ),
         (
             "{kind: gemini, missing_finish_reason_is_stop: true}",
@@ -420,7 +420,7 @@ def test_a_companys_own_service_needs_no_address_but_may_have_another(loaded):
         ("{tiers: [a], validate: [language: {only: []}]}", "validate[0].language.only is empty"),
         (
             "{tiers: [a], validate: [language: {only: [de, gb]}]}",
-            "validate[0].language.only[1] must be the two letters of a language in ISO 639-1: en, de, zh, …",
+            "validate[0].language.only[1] is 'gb'; it must be the two letters of a language in ISO 639-1: en, de, zh, …",
         ),
         (
             "{tiers: [a], validate: [self_consistency: {samples: 11}]}",
