@@ -1,8 +1,8 @@
 """Plain sequential retries, as many a client has them: what the cascade is compared with.
 
-Each tier is asked up to three times, with a fixed pause after each failure, under its own time-out; then the next. It has a cache
-of fresh answers, and it knows a wrong form when it sees one, so that its answers may be compared; it waits for whole
-answers and never streams. It has no breaker, no deadline and no stale answers.
+Each tier is asked up to three times under its own time-out, with a fixed pause after each failure; then the next. It
+has a cache of fresh answers, and it knows a wrong form when it sees one, so that its answers may be compared; it waits
+for whole answers and never streams. It has no breaker, no deadline and no stale answers.
 """
 
 from __future__ import annotations
