@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from cacheguard.cascade.pace import ENOUGH_FOR_TAIL
 from cacheguard.cascade.retries import RetryBudget
+from cacheguard.cascade.run import Given
 from cacheguard.cascade.strategies.base import in_turn
 from cacheguard.cascade.stream import OpenStream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cacheguard.cascade.run import Given, Run
+    from cacheguard.cascade.run import Run
     from cacheguard.cascade.tier import Tier
 
 TAIL = 0.95
@@ -40,36 +41,40 @@ class Hedge:
         if after_s is None or not others:
             return await in_turn(run, tiers)
         racers = [asyncio.create_task(run.ask(first, others))]
-        winner = None
         try:
             await asyncio.wait(racers, timeout=after_s)
             if not racers[0].done() and self._budget.spend():
                 racers.append(asyncio.create_task(in_turn(run, others)))
             winner = await _first_to_give(run, racers)
-        finally:
-            for racer in racers:
-                if racer is not winner:
-                    await _let_go(racer)
+            await _let_go([racer for racer in racers if racer is not winner])
+        except BaseException:
+            await _let_go(racers)
+            raise
         if winner is None and len(racers) == 1 and run.may_go_on:
             return await in_turn(run, others)
         return None if winner is None else winner.result()
 
 
 async def _first_to_give(run: Run, racers: Sequence[asyncio.Task[Given | None]]) -> asyncio.Task[Given | None] | None:
+    """None: none of them gives anything.
+
+    What no other tier would do better ends the race where the first met it: without a race no other had been asked.
+    """
     waiting = set(racers)
-    while waiting and run.may_go_on:
+    while waiting:
         done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         for racer in racers:
             if racer in done and racer.result() is not None:
                 return racer
+        if racers[0].done() and not run.may_go_on:
+            break
     return None
 
 
-async def _let_go(racer: asyncio.Task[Given | None]) -> None:
-    """Cancel it; what it has opened in the same moment is closed."""
-    racer.cancel()
-    await asyncio.wait([racer])
-    if not racer.cancelled() and racer.exception() is None:
-        given = racer.result()
-        if given is not None and isinstance(given.content, OpenStream):
+async def _let_go(racers: Sequence[asyncio.Task[Given | None]]) -> None:
+    """Cancel them; what they have opened in the same moment is closed."""
+    for racer in racers:
+        racer.cancel()
+    for given in await asyncio.gather(*racers, return_exceptions=True):
+        if isinstance(given, Given) and isinstance(given.content, OpenStream):
             await given.content.aclose()
