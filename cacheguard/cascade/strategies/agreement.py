@@ -20,24 +20,29 @@ Embed: TypeAlias = "Callable[[Sequence[str]], Awaitable[Embedded]]"
 
 async def similarities(completions: Sequence[Completion], embed: Embed) -> NDArray[np.float32]:
     """float32 (n, n): of each to each; 1 or 0 where all are JSON or call tools. Raises EmbeddingError."""
-    said = [_exactly(completion) for completion in completions]
-    if all(exact is not None for exact in said):
-        return np.array([[one == other for other in said] for one in said], dtype=np.float32)
-    vectors = (await embed([completion.text for completion in completions])).vectors
-    return vectors @ vectors.T
+    exact = [_exactly(completion) for completion in completions]
+    texts = [completion.text for completion in completions]
+    said = [text if value is None else value for text, value in zip(texts, exact, strict=True)]
+    are_equal = np.array([[one == other for other in said] for one in said])
+    if None not in exact:
+        return are_equal.astype(np.float32)
+    vectors = (await embed(texts)).vectors
+    return np.where(are_equal, np.float32(1), vectors @ vectors.T)
 
 
 def medoid(similarity: NDArray[np.float32], least: float) -> tuple[int, int]:
-    """Which answer is most like the others, and how many are at least that like it, itself among them."""
-    best = int(similarity.sum(axis=1).argmax())
-    return best, int((similarity[best] >= least).sum())
+    """Which answer most agree with, of those the one most like all, and how many these are, itself among them."""
+    agreeing = (similarity >= least).sum(axis=1)
+    best = int(np.lexsort((similarity.sum(axis=1), agreeing))[-1])
+    return best, int(agreeing[best])
 
 
 def _exactly(completion: Completion) -> Any | None:
     """What can be compared to the letter: a call of tools, or a JSON object or list; None for prose."""
     if completion.has_tool_calls:
         message = completion.body["choices"][0]["message"]
-        return [call.get("function") for call in message.get("tool_calls") or [message]]
+        calls = message.get("tool_calls")
+        return [call.get("function") for call in calls] if calls else message.get("function_call")
     try:
         value = json.loads(completion.text)
     except (ValueError, RecursionError):
