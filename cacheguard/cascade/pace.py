@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from math import inf
 from typing import NamedTuple
 
 # What is older tells of another hour's load.
@@ -30,8 +29,11 @@ class Newest:
         self._seen.append(_Seen(now, value))
 
     def saw_at_least(self, value: float, now: float) -> None:
-        """It was cut off here. Above the median that tells where the tail is; below, nothing."""
-        if value > (self.quantile(0.5, now) or inf):
+        """It was cut off here. Above the median that tells where the tail is; below, nothing.
+
+        Where nothing else is known it counts: a model that has only met its time-out is not the fastest.
+        """
+        if value > (self.quantile(0.5, now) or 0.0):
             self.saw(value, now)
 
     def quantile(self, share: float, now: float, *, at_least: int = 1) -> float | None:

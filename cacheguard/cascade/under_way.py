@@ -70,10 +70,11 @@ class UnderWay:
 
     def came(self, completion: Completion) -> None:
         """A whole answer is here, whether or not it will do."""
-        now = self._clock()
         self._came = completion
-        self.tier.pace.whole.saw(now - self._begun, now)
-        self.tier.pace.wrote(completion.usage.output, now)
+        if not self.is_check:  # a judge's word is no measure of answers
+            now = self._clock()
+            self.tier.pace.whole.saw(now - self._begun, now)
+            self.tier.pace.wrote(completion.usage.output, now)
 
     def ended(self, failure: AttemptFailed | None, so_far: Completion | None = None) -> None:
         """It is over. failure: None where it gave an answer. so_far: what came of an answer that broke off."""
@@ -99,7 +100,7 @@ class UnderWay:
 
     def _cut_off(self) -> None:
         """Without those that were given up, a slow tail would hide from the very percentile that cut it off."""
-        if self._came is None:
+        if self._came is None and not self.is_check:
             now = self._clock()
             for pace in (self.tier.pace.whole, self.tier.pace.first_words):
                 pace.saw_at_least(now - self._begun, now)
