@@ -86,7 +86,8 @@ class Run:
 
     async def outcome(self) -> Outcome:
         """By the plan's strategy, else the best of what came, else the template."""
-        given = await self.plan.strategy.answer(self, self.plan.models)
+        models = self.plan.models
+        given = await self.plan.strategy.answer(self, models) if models else None
         if given is not None:
             return self._outcome_of(given)
         if self._giveable:

@@ -15,7 +15,10 @@ class Strategy(Protocol):
     """Asks tiers through a request's run. One serves all requests of its route."""
 
     async def answer(self, run: Run, tiers: Sequence[Tier]) -> Given | None:
-        """The first answer that may be given; None: there is none. tiers: as the route lists them, templates aside."""
+        """The first answer that may be given; None: there is none.
+
+        tiers: as the route lists them, templates aside; at least one.
+        """
         ...
 
 
