@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeAlias
 
 from jsonschema.exceptions import SchemaError
 from jsonschema.validators import Draft202012Validator, extend, validator_for
@@ -18,14 +18,22 @@ from cacheguard.validation.base import Objection, cut_as_asked, is_answer
 from cacheguard.validation.json_patterns import KEYWORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+
+    from jsonschema.exceptions import ValidationError
 
     from cacheguard.providers.base import Completion
 
+    Keyword: TypeAlias = Callable[[Any, str, Any, Mapping[str, Any]], Iterator[ValidationError]]
+
 _FIELD = "response_format"
+_FOLLOWING = {"$ref", "$dynamicRef", "$recursiveRef"}
 # So many errors, and so much of each, are told: a model mends them one by one, and an error may quote the answer.
 _ERRORS_TOLD = 3
 _ERROR_LIMIT = 200
+# $refs that are followed for one answer: 0.6 s, and ten times what an answer of 1,000 entries needs. A schema of a few
+# lines, each of which refers to the next one twice, would have billions followed.
+_REFERENCES = 10_000
 
 
 class JsonSchema:
@@ -38,15 +46,42 @@ class JsonSchema:
 
     def objection(self, completion: Completion, request: Mapping[str, Any]) -> Objection | None:
         """Raises RequestError, as `wanted_form` does."""
-        schema = wanted_form(request)
-        if schema is None or not is_answer(completion) or cut_as_asked(completion, request):
+        form = wanted_form(request)
+        if form is None or not is_answer(completion) or cut_as_asked(completion, request):
             return None
-        words = next(filter(None, (_wrong(text, schema) for text in _texts(completion))), "")
+        words = next(filter(None, (_wrong(text, form) for text in _texts(completion))), "")
         return Objection(FailureClass.SCHEMA, words) if words else None
 
 
-def wanted_form(request: Mapping[str, Any]) -> Any | None:
-    """A jsonschema validator for the form that is asked for; None: any text. Raises RequestError for a broken one."""
+class Form:
+    """A schema, ready to be held against answers."""
+
+    def __init__(self, schema: Mapping[str, Any], draft: Any) -> None:
+        follow = {name: self._counted(draft.VALIDATORS[name]) for name in _FOLLOWING & draft.VALIDATORS.keys()}
+        # Without a registry of its own, the library would fetch what a $ref names from anywhere.
+        self._check = extend(draft, {**KEYWORDS, **follow})(schema, registry=EMPTY_REGISTRY)
+        self._references = 0
+
+    def errors(self, answer: Any) -> list[ValidationError]:
+        """The first few. Raises RequestError where the schema refers to nothing, or to too much."""
+        self._references = 0
+        try:
+            return list(islice(self._check.iter_errors(answer), _ERRORS_TOLD))
+        except Unresolvable as exc:
+            _refuse(f"json_schema.schema refers to {exc.ref!r}, which is not in it")
+
+    def _counted(self, follow: Keyword) -> Keyword:
+        def keyword(check: Any, reference: str, instance: Any, schema: Mapping[str, Any]) -> Iterator[ValidationError]:
+            self._references += 1
+            if self._references > _REFERENCES:
+                _refuse(f"json_schema.schema: one answer takes more than {_REFERENCES:,} steps along its $refs")
+            yield from follow(check, reference, instance, schema)
+
+        return keyword
+
+
+def wanted_form(request: Mapping[str, Any]) -> Form | None:
+    """The form that is asked for; None: any text. Raises RequestError for a broken one."""
     match request.get(_FIELD):
         case {"type": "json_object"}:
             return _read('{"type": "object"}')
@@ -61,7 +96,7 @@ def wanted_form(request: Mapping[str, Any]) -> Any | None:
 
 
 @lru_cache(maxsize=100)
-def _read(written: str) -> Any:
+def _read(written: str) -> Form:
     schema = json.loads(written)
     if not isinstance(schema, dict):
         _refuse("json_schema.schema is no object")
@@ -73,8 +108,7 @@ def _read(written: str) -> Any:
     except SchemaError as exc:
         where = "".join(f".{step}" for step in exc.absolute_path)
         _refuse(f"json_schema.schema{where} is no valid JSON Schema: its {exc.validator} is wrong")
-    # Without a registry of its own, the library would fetch what a $ref names from anywhere.
-    return extend(draft, KEYWORDS)(schema, registry=EMPTY_REGISTRY)
+    return Form(schema, draft)
 
 
 def _texts(completion: Completion) -> Iterator[str]:
@@ -85,15 +119,12 @@ def _texts(completion: Completion) -> Iterator[str]:
             yield str(content)
 
 
-def _wrong(text: str, schema: Any) -> str:
+def _wrong(text: str, form: Form) -> str:
     """What is wrong, for the model that is to mend it; "" where nothing is."""
     try:
-        answer = json.loads(text, parse_constant=_no_number)
-        errors = list(islice(schema.iter_errors(answer), _ERRORS_TOLD))
+        errors = form.errors(json.loads(text, parse_constant=_no_number))
     except RecursionError:
         return "the answer is nested too deeply"
-    except Unresolvable as exc:
-        _refuse(f"json_schema.schema refers to {exc.ref!r}, which is not in it")
     except json.JSONDecodeError as exc:
         fenced = "it stands in a code fence" if text.lstrip().startswith("```") else str(exc)
         return f"the answer is not bare JSON: {fenced}"

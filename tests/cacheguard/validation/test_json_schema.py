@@ -207,3 +207,35 @@ def test_whatever_was_written_as_json_is_read_as_json(answer):
 def test_no_text_breaks_the_reading(text):
     words = objection(text, wants(PRICE))
     assert words is None or words.startswith("the answer ")
+
+
+def doubling(levels, name="$ref", place=lambda twice: {"allOf": twice}):
+    """A schema of a few lines that takes 2 ** levels steps."""
+    defs = {f"a{n}": place([{name: f"#/$defs/a{n + 1}"}] * 2) for n in range(levels)}
+    return {"$ref": "#/$defs/a0", "$defs": {**defs, f"a{levels}": {"type": "object"}}}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        doubling(30),
+        doubling(30, "$dynamicRef"),
+        doubling(30, place=lambda twice: {"allOf": twice, "unevaluatedProperties": False}),
+        doubling(30, place=lambda twice: {"if": twice[0], "then": twice[1]}),
+        {"$schema": "http://json-schema.org/draft-07/schema#", **doubling(30)},
+        {"$schema": "https://json-schema.org/draft/2019-09/schema", **doubling(30)},
+    ],
+    ids=["allOf", "$dynamicRef", "unevaluatedProperties", "if", "draft 7", "draft 2019-09"],
+)
+def test_a_schema_that_refers_to_itself_a_billion_times_is_refused(schema):
+    with pytest.raises(RequestError, match=r"more than 10,000 steps along its \$refs") as refused:
+        objection("{}", wants(schema))
+    assert refused.value.param == "response_format"
+
+
+def test_every_answer_may_take_as_many_steps_as_the_one_before():
+    request = wants(doubling(11))
+    for _ in range(4):
+        assert objection("{}", request) is None
+    entries = wants({"$defs": {"n": {"type": "integer"}}, "items": {"$ref": "#/$defs/n"}})
+    assert objection(json.dumps(list(range(9000))), entries) is None
