@@ -6,6 +6,7 @@ Foreign errors become AttemptFailed here and nowhere else.
 from __future__ import annotations
 
 import json
+import re
 import time
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -25,13 +26,14 @@ if TYPE_CHECKING:
 # OpenAI's end marker; proxies before other formats send it too.
 _DONE = "[DONE]"
 _ERROR_TEXT_LIMIT = 300
+_AN_ERROR_STATUS = re.compile("[45][0-9]{2}")
 # Compatible hosts that only answer questions say so, and thereby that they are there.
 _LISTS_NO_MODELS = frozenset({httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED})
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorReply:
-    """error: the host's error object. status: None for an error inside a 200. hint_s: from the headers."""
+    """error: the host's error object. status: inside a 200 the object's own, where it has one. hint_s: from headers."""
 
     error: Mapping[str, Any]
     status: int | None
@@ -149,7 +151,7 @@ class Connection:
         if not isinstance(body, dict):
             raise TypeError("not a JSON object")
         if body.get("error"):
-            raise self._failure(body["error"], status=None, hint_s=None)
+            raise failed(self._manners, body["error"])
         return body
 
     def _refused(self, response: httpx.Response) -> AttemptFailed:
@@ -158,18 +160,8 @@ class Connection:
             error = (body[0] if isinstance(body, list) else body)["error"]  # Google's proxies wrap it in a list
         except (ValueError, KeyError, TypeError, IndexError):
             error = {"message": f"HTTP {response.status_code}"}
-        return self._failure(error, response.status_code, retry_after_s(response.headers, time.time()))
-
-    def _failure(self, error: Any, status: int | None, hint_s: float | None) -> AttemptFailed:
-        reply = ErrorReply(error if isinstance(error, dict) else {"message": str(error)}, status, hint_s)
-        verdict = self._manners.classify(reply)
-        return AttemptFailed(
-            verdict.failure,
-            reply.message,
-            status=status,
-            retry_after_s=verdict.retry_after_s,
-            unknown_model=verdict.unknown_model,
-        )
+        hint_s = retry_after_s(response.headers, time.time())
+        return failed(self._manners, error, status=response.status_code, hint_s=hint_s)
 
 
 class HttpProvider:
@@ -220,6 +212,22 @@ def _headers(manners: Manners, host: Host, key: str) -> httpx.Headers:
     headers.update(host.headers)
     headers["Content-Type"] = "application/json"
     return headers
+
+
+def failed(manners: Manners, error: Any, *, status: int | None = None, hint_s: float | None = None) -> AttemptFailed:
+    """What an error object means. status: None inside a 200; OpenRouter and Google then give it as `code`."""
+    error = error if isinstance(error, dict) else {"message": str(error)}
+    if status is None and _AN_ERROR_STATUS.fullmatch(str(error.get("code"))):
+        status = int(error["code"])
+    reply = ErrorReply(error, status, hint_s)
+    verdict = manners.classify(reply)
+    return AttemptFailed(
+        verdict.failure,
+        reply.message,
+        status=status,
+        retry_after_s=verdict.retry_after_s,
+        unknown_model=verdict.unknown_model,
+    )
 
 
 def cut_off(why: str) -> AttemptFailed:

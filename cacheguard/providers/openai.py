@@ -1,6 +1,6 @@
 """OpenAI's chat completions, and every host that speaks them.
 
-Source: platform.openai.com/docs/api-reference/chat; error codes from its guide "Error codes".
+Source: platform.openai.com/docs/api-reference/chat, its guide "Error codes"; openrouter.ai/docs/errors.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import httpx
 
 from cacheguard.failures import FailureClass
 from cacheguard.providers.base import Body, Call, Chunk, Completion
-from cacheguard.providers.calling import ErrorReply, Verdict, class_of_status, cut_off
+from cacheguard.providers.calling import ErrorReply, Manners, Verdict, class_of_status, cut_off, failed
 from cacheguard.providers.chat_shape import Joining, read_chunk, read_completion
 
 if TYPE_CHECKING:
@@ -42,12 +42,13 @@ class ChatCompletions:
         return body
 
     def read(self, body: Body) -> Completion:
+        _refuse_errors(self, body)
         if self._missing_finish_is_stop:
             body["choices"][0]["finish_reason"] = body["choices"][0].get("finish_reason") or "stop"
         return read_completion(body)
 
     def reading(self) -> _Stream:
-        return _Stream(missing_finish_is_stop=self._missing_finish_is_stop)
+        return _Stream(self, missing_finish_is_stop=self._missing_finish_is_stop)
 
     def classify(self, reply: ErrorReply) -> Verdict:
         code = reply.word("code", "type")
@@ -59,13 +60,16 @@ class ChatCompletions:
 
 
 class _Stream:
-    def __init__(self, *, missing_finish_is_stop: bool) -> None:
+    def __init__(self, manners: Manners, *, missing_finish_is_stop: bool) -> None:
         self.done = False
+        self._manners = manners
         self._seen = Joining()
         self._missing_finish_is_stop = missing_finish_is_stop
 
     def read(self, event: Body) -> Iterable[Chunk]:
-        chunk = read_chunk(event)
+        whole = _whole(event)
+        _refuse_errors(self._manners, whole)
+        chunk = read_chunk(whole)
         self._seen.add(chunk)
         return (chunk,)
 
@@ -77,6 +81,23 @@ class _Stream:
         if not self._missing_finish_is_stop:
             raise cut_off("a finish_reason")
         return (Chunk({**self._seen.completion().body, **_STOPPED}),)
+
+
+def _whole(event: Body) -> Body:
+    """The event as OpenAI would send it: Azure leaves `delta` out beside a filter's results, others `choices` beside
+    usage.
+    """
+    if not ("choices" in event or "usage" in event or event.get("object") == "chat.completion.chunk"):
+        raise KeyError("choices")
+    choices = event.get("choices") or ()
+    return {**event, "choices": [{**choice, "delta": choice.get("delta") or {}} for choice in choices]}
+
+
+def _refuse_errors(manners: Manners, body: Body) -> None:
+    """OpenRouter puts the error of a host behind it into the choice that this host had begun."""
+    for choice in body["choices"]:
+        if choice.get("error"):
+            raise failed(manners, choice["error"])
 
 
 _STOPPED: Body = {

@@ -417,7 +417,7 @@ async def test_a_stream_without_a_finish_is_cut(host, provider, events):
 async def test_an_error_inside_a_stream_has_its_class(host, provider, status, failure, before):
     host.streams(*before, {"error": {"code": 503, "message": "The model is overloaded.", "status": status}})
     failed = await failure_of(provider, streamed=True)
-    assert (failed.failure, failed.status, str(failed)) == (failure, None, "The model is overloaded.")
+    assert (failed.failure, failed.status, str(failed)) == (failure, 503, "The model is overloaded.")
 
 
 INVALID, EXHAUSTED = (400, "INVALID_ARGUMENT"), (429, "RESOURCE_EXHAUSTED")

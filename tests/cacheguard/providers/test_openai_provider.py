@@ -292,7 +292,7 @@ async def test_a_200_that_is_no_completion_is_a_failure(plain_host, opened, cont
         b"data: half a {",
         b"data: []",
         b"data: {}",
-        b'data: {"choices": [{}]}',
+        b'data: {"choices": [7]}',
         b'data: {"choices": [{"delta": "text"}]}',
         b'data: {"choices": [{"delta": {"content": ["parts"]}}]}',
         b'data: {"choices": [{"delta": {"refusal": 1}}]}',
@@ -306,22 +306,63 @@ async def test_an_event_that_is_no_chunk_is_a_failure(plain_host, verbatim_provi
     assert (await failure_of(verbatim_provider, streamed=True)).failure is TRANSPORT
 
 
-@pytest.mark.parametrize(
-    ("error", "failure"),
+ERRORS_INSIDE_A_200 = pytest.mark.parametrize(
+    ("error", "failure", "status"),
     [
-        ({"message": "Overloaded"}, TRANSPORT),
-        ({"message": "You are out of money", "code": "insufficient_quota"}, FailureClass.QUOTA),
-        ("upstream went away", TRANSPORT),
+        ({"message": "Overloaded"}, TRANSPORT, None),
+        ({"message": "You are out of money", "code": "insufficient_quota"}, FailureClass.QUOTA, None),
+        ("upstream went away", TRANSPORT, None),
+        ({"message": "Slow down", "code": 429}, FailureClass.RATE_LIMIT, 429),
+        ({"message": "Slow down", "code": "429"}, FailureClass.RATE_LIMIT, 429),
+        ({"message": "Buy credits", "code": 402}, FailureClass.QUOTA, 402),
+        ({"message": "Upstream is down", "code": 502}, TRANSPORT, 502),
+        ({"message": "No status", "code": 7}, TRANSPORT, None),
     ],
 )
-@either_way
-async def test_an_error_object_inside_a_200_is_the_error_it_is(plain_host, verbatim_provider, error, failure, streamed):
-    if streamed:
-        plain_host.streams(delta(role="assistant"), {"error": error})
-    else:
-        plain_host.says({"error": error})
-    failed = await failure_of(verbatim_provider, streamed=streamed)
-    assert (failed.failure, failed.status) == (failure, None)
+
+
+@ERRORS_INSIDE_A_200
+async def test_an_error_object_inside_a_200_is_the_error_it_is(plain_host, verbatim_provider, error, failure, status):
+    for streamed in (False, True):
+        if streamed:
+            plain_host.streams(delta(role="assistant"), {"error": error})
+        else:
+            plain_host.says({"error": error})
+        failed = await failure_of(verbatim_provider, streamed=streamed)
+        assert (failed.failure, failed.status) == (failure, status)
+
+
+@ERRORS_INSIDE_A_200
+async def test_an_error_inside_a_choice_that_was_begun_is_one_too(
+    plain_host, verbatim_provider, error, failure, status
+):
+    broken = {"index": 0, "finish_reason": "error", "error": error}
+    plain_host.says({"choices": [{**broken, "message": {"content": "Half an"}}]})
+    failed = await failure_of(verbatim_provider, streamed=False)
+    assert (failed.failure, failed.status) == (failure, status)
+    plain_host.streams(delta(content="Half an"), {"choices": [{**broken, "delta": {"content": ""}}]}, DONE)
+    failed = await failure_of(verbatim_provider, streamed=True)
+    assert (failed.failure, failed.status) == (failure, status)
+
+
+@pytest.mark.parametrize(
+    "aside",
+    [
+        {"choices": [{"index": 0, "finish_reason": None, "content_filter_results": {"hate": {"filtered": False}}}]},
+        {"choices": [{"index": 0, "delta": None}]},
+        {"choices": [], "prompt_filter_results": [{"prompt_index": 0}]},
+        {"choices": None, "usage": {"prompt_tokens": 3}},
+        {"usage": {"prompt_tokens": 3}},
+        {"object": "chat.completion.chunk"},
+    ],
+    ids=str,
+)
+async def test_what_hosts_say_aside_in_a_stream_is_told_as_openai_would(plain_host, verbatim_provider, aside):
+    plain_host.streams(delta(content="Yes."), aside, STOP, DONE)
+    chunks = await stream(verbatim_provider)
+    assert text_of(chunks) == "Yes."
+    assert [chunk.speaks for chunk in chunks] == [True, False, False]
+    assert all(choice["delta"] == {} for choice in chunks[1].body["choices"])
 
 
 @either_way
