@@ -133,5 +133,6 @@ def _without_a_tier(fault, *, is_stale):
     if is_stale and fault.next_tier and not fault.instead.startswith("400"):
         return STALE_ANSWER
     if fault.instead == NOBODY:
-        return f"{NOBODY}, {fault.block or SOON}"
+        has_spare_key = fault.again  # of the tiers that no second call was left for
+        return f"{NOBODY}, {SOON if has_spare_key else fault.block or SOON}"
     return f"{AS_IT_CAME}, {fault.finish}" if fault.instead == AS_IT_CAME else fault.instead
