@@ -58,7 +58,7 @@ class Corridor:
         match recalled.decision:
             case Hit() as hit:
                 if self._popularity.is_due(hit, route.refresh_ahead_hits):
-                    self._refresh(asked, Stale(hit.match, hit.fresh, servable=True))
+                    self._refresh(asked, Stale(hit.judged, hit.fresh, servable=True))
                 return await self._serve(asked, hit)
             case Stale(servable=True) as stale:
                 self._refresh(asked, stale)
@@ -74,7 +74,7 @@ class Corridor:
             return Recalled(Miss(MissReason.READ_OFF))
         exact = await self._cache.exact(asked.scope, asked.question)
         trace.note("exact", found=exact is not None)
-        if exact is not None:
+        if exact is not None and asked.route.rule.trusts_exact:
             return Recalled(self._decide(asked, [exact]))
         vector = await self._cache.vector(asked.question)
         trace.note("vector", cut=vector is None)
@@ -85,8 +85,9 @@ class Corridor:
         return Recalled(self._decide(asked, neighbours), vector)
 
     def _decide(self, asked: Asked, matches: Sequence[Match]) -> Decision:
-        route, directives = asked.route, asked.request.directives
-        return decide(matches, rule=route.rule, terms=route.terms, directives=directives, now=self._now())
+        route, now = asked.route, self._now()
+        judged = route.rule.judge(asked.question, matches, now)
+        return decide(judged, terms=route.terms, directives=asked.request.directives, now=now)
 
     async def _serve(self, asked: Asked, found: Hit | Stale) -> Reply:
         """Answer from the cache."""
@@ -151,7 +152,8 @@ class Corridor:
         if not stale.match.exact:
             body["messages"] = ask_instead(body["messages"], phrasing.text)
         again = replace(asked, request=replace(request, body=body), question=Question(phrasing.text, phrasing.key))
-        recalled = Recalled(replace(stale, match=replace(stale.match, exact=True)))
+        exact = replace(stale.judged, match=replace(stale.match, exact=True))
+        recalled = Recalled(replace(stale, judged=exact))
         self._upstream.begin(again.sharing_key, lambda flight: self._anew(flight, again, recalled))
 
     async def _remember(self, asked: Asked, completion_id: str, match: Match) -> None:

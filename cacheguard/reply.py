@@ -78,7 +78,7 @@ class Reply:
     """An answer on its way to the client.
 
     completion_id: what feedback refers to. content: a whole completion, or chunks as they come; these raise
-    CacheGuardError where the answer breaks off. tier: who wrote it. age_s, entry, similarity: on a hit.
+    CacheGuardError where the answer breaks off. tier: who wrote it. age_s, entry, similarity, confidence: on a hit.
     """
 
     status: CacheStatus
@@ -89,6 +89,7 @@ class Reply:
     age_s: float | None = None
     entry: str = ""
     similarity: float | None = None
+    confidence: float | None = None
     tried: Tried = NOTHING
     cost_usd: float = 0.0
 
@@ -106,6 +107,7 @@ def served(found: Hit | Stale, route: str, model: str) -> Reply:
         age_s=fresh.age_s,
         entry=match.answer.id,
         similarity=match.similarity,
+        confidence=found.judged.confidence,
     )
 
 

@@ -1,8 +1,4 @@
-"""What the service would decide, for replayed questions and for pairs whose right decision is known.
-
-The rule is one cosine threshold, and no model of confidence is calibrated yet: *confidence* is the cosine, clipped to
-[0, 1].
-"""
+"""What the service would decide, for replayed questions and for pairs whose right decision is known."""
 
 from __future__ import annotations
 
@@ -23,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
-    from cacheguard.matching.decide import Decision
+    from cacheguard.matching.decide import Decision, Judged
     from cacheguard.place import Place
+    from cacheguard.question import Question
     from cacheguard.request import Asked, Recalled
     from embeddings.base import Embedder
 
@@ -118,8 +115,8 @@ class Scoring:
             "answer_id": right,
             "served": served and _name(served),
             "nearest": nearest and _name(nearest),
-            "similarity": nearest and round(nearest.similarity, 6),
-            "confidence": _confidence(nearest.similarity) if nearest else 0.0,
+            "similarity": nearest and round(nearest.match.similarity, 6),
+            "confidence": round(nearest.confidence, 6) if nearest else 0.0,
         }
         is_served = served is not None
         return Scored(json.dumps(row, ensure_ascii=False), is_served, is_served and row["served"] != right)
@@ -129,23 +126,24 @@ class Scoring:
         columns = line.split("\t")
         if len(columns) != 3 or columns[2] not in {"0", "1"}:  # noqa: PLR2004 - the header names three
             raise ValueError("is not prompt_a, prompt_b and 0 or 1, with tabs between them")
-        match, is_readable = await self._pair(*columns[:2])
-        is_hit = is_readable and self._place.route.rule.accepts(match)
-        confidence = _confidence(match.similarity) if is_readable else 0.0
+        question, match, is_readable = await self._pair(*columns[:2])
+        [judged] = self._place.route.rule.judge(question, [match], time.time())
+        is_hit = is_readable and judged.accepted
+        confidence = judged.confidence if is_readable else 0.0
         row = [*columns, f"{match.similarity:.6f}", f"{confidence:.6f}", "hit" if is_hit else "miss"]
         return Scored("\t".join(row), is_hit, is_hit and columns[2] == "0")
 
-    async def _pair(self, prompt: str, other: str) -> tuple[Match, bool]:
+    async def _pair(self, prompt: str, other: str) -> tuple[Question, Match, bool]:
         """How near they are, and whether the model read both to their ends."""
         asked, known = self._place.asked(prompt), self._place.asked(other)
         scope = known.scope
         answer = Answer("", scope.key, scope.tenant, scope.route, "", Provenance(""), 0, 0)
         phrasing = Phrasing(0, "", scope.key, known.question.key, other, Origin.LOG, 0)
         if asked.question.key == phrasing.key:
-            return Match(phrasing, answer, 1.0, exact=True), True
+            return asked.question, Match(phrasing, answer, 1.0, exact=True), True
         embedded = await self._embedder.embed([prompt, other])
         similarity = float(embedded.vectors[0] @ embedded.vectors[1])
-        return Match(phrasing, answer, similarity), not any(embedded.cut)
+        return asked.question, Match(phrasing, answer, similarity), not any(embedded.cut)
 
 
 async def _scored(line: Line | BadLine, scorer: Scorer, file: str) -> Scored | BadLine:
@@ -157,20 +155,17 @@ async def _scored(line: Line | BadLine, scorer: Scorer, file: str) -> Scored | B
         return BadLine(file, line.number, str(exc))
 
 
-def _outcome(decision: Decision) -> tuple[Match | None, Match | None]:
+def _outcome(decision: Decision) -> tuple[Judged | None, Judged | None]:
     """What is served, and what is nearest."""
     match decision:
         case Hit(found) | Stale(found, servable=True):
             return found, found
         case Stale(found):
             return None, found
-        case Miss(nearest=nearest):
+        case Miss(judged=nearest):
             return None, nearest
 
 
-def _name(match: Match) -> str:
-    return match.answer.source_id or match.answer.id
-
-
-def _confidence(similarity: float) -> float:
-    return round(min(1.0, max(0.0, similarity)), 6)
+def _name(judged: Judged) -> str:
+    answer = judged.match.answer
+    return answer.source_id or answer.id

@@ -100,6 +100,8 @@ def reply_headers(reply: Reply) -> dict[str, str]:
         headers["X-CacheGuard-Entry"] = reply.entry
     if reply.similarity is not None:
         headers["X-CacheGuard-Similarity"] = f"{reply.similarity:.4f}"
+    if reply.confidence is not None:
+        headers["X-CacheGuard-Confidence"] = f"{reply.confidence:.4f}"
     return headers
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from cacheguard.matching.freshness import Freshness, Use, freshness
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from cacheguard.matching.freshness import Directives, Terms
+    from cacheguard.question import Question
     from cacheguard.types import Answer, Phrasing
 
 
@@ -20,6 +21,7 @@ class MissReason(StrEnum):
 
     NOTHING_NEAR = "nothing-near"  # the scope holds no phrasing
     NOT_SURE = "not-sure"  # the nearest answer may be another question's
+    GUARDED = "guarded"  # a guard objects to it
     EXPIRED = "expired"  # it fits, but is too old for anything
     CUT = "cut"  # the model read only the beginning of the prompt
     CACHE_BROKEN = "cache-broken"
@@ -37,47 +39,79 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """What a rule makes of one answer, through the phrasing that speaks for it.
+
+    confidence: calibrated probability that it fits. veto: the guard that objects, or "".
+    because: what spoke for (+) and against (-) it, in logits.
+    """
+
+    match: Match
+    confidence: float
+    accepted: bool
+    veto: str = ""
+    because: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """Serve it."""
 
-    match: Match
+    judged: Judged
     fresh: Freshness
+
+    @property
+    def match(self) -> Match:
+        return self.judged.match
 
 
 @dataclass(frozen=True, slots=True)
 class Stale:
     """It fits, but a new answer is due. servable: serve it while one is asked for; else only if none can be had."""
 
-    match: Match
+    judged: Judged
     fresh: Freshness
     servable: bool
+
+    @property
+    def match(self) -> Match:
+        return self.judged.match
 
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """Ask the tiers. nearest: what came closest, for the trace."""
+    """Ask the tiers. judged: what came closest, for the trace."""
 
     reason: MissReason
-    nearest: Match | None = None
+    judged: Judged | None = None
 
 
 Decision: TypeAlias = Hit | Stale | Miss
 
 
 class Rule(Protocol):
-    """Tells whether a match is sure enough."""
+    """Tells how sure it is of each answer near a question. trusts_exact: an equal text is enough, unasked."""
 
-    def accepts(self, match: Match) -> bool: ...
+    @property
+    def trusts_exact(self) -> bool: ...
+
+    def judge(self, question: Question, matches: Sequence[Match], now: float) -> list[Judged]:
+        """One for each answer, the surest first. matches: phrasings of one scope, in any order. now: Unix seconds."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class CosineThreshold:
-    """Accepts what is at least this similar. cosine: in (0, 1], higher serves less."""
+    """Accepts what is at least this similar; its confidence is the cosine. cosine: in (0, 1], higher serves less."""
 
     cosine: float
+    trusts_exact: bool = True
 
-    def accepts(self, match: Match) -> bool:
-        return match.exact or match.similarity >= self.cosine
+    def judge(self, question: Question, matches: Sequence[Match], now: float) -> list[Judged]:  # noqa: ARG002
+        return [
+            Judged(match, min(1.0, max(0.0, match.similarity)), match.exact or match.similarity >= self.cosine)
+            for match in nearest_of_each_answer(matches)
+        ]
 
 
 # MiniLM-L6 int8, other people's questions against the warm part of the public sets, exact matches apart, measured by
@@ -86,30 +120,21 @@ class CosineThreshold:
 CAUTIOUS = CosineThreshold(0.97)
 
 
-def decide(
-    matches: Iterable[Match],
-    *,
-    rule: Rule,
-    terms: Terms,
-    directives: Directives,
-    now: float,
-) -> Decision:
-    """Decide over the matches of one question in one scope. now: Unix seconds.
+def decide(judged: Sequence[Judged], *, terms: Terms, directives: Directives, now: float) -> Decision:
+    """Decide over what a rule made of a question's answers, the surest first. now: Unix seconds.
 
-    Each answer speaks through its nearest phrasing. Among those that the rule accepts, the freshest use wins, then the
-    nearest.
+    Among those that the rule accepts, the freshest use wins, then the surest.
     """
-    by_answer = nearest_of_each_answer(matches)
-    if not by_answer:
+    if not judged:
         return Miss(MissReason.NOTHING_NEAR)
-    accepted = [match for match in by_answer if rule.accepts(match)]
+    accepted = [one for one in judged if one.accepted]
     if not accepted:
-        return Miss(MissReason.NOT_SURE, by_answer[0])
-    ages = [(match, freshness(match.answer, terms, directives, now)) for match in accepted]
+        return Miss(MissReason.GUARDED if judged[0].veto else MissReason.NOT_SURE, judged[0])
+    ages = [(one, freshness(one.match.answer, terms, directives, now)) for one in accepted]
     for use in (Use.FRESH, Use.WHILE_REVALIDATE, Use.ON_ERROR):
-        for match, fresh in ages:
+        for one, fresh in ages:
             if fresh.use is use:
-                return Hit(match, fresh) if use is Use.FRESH else Stale(match, fresh, use is Use.WHILE_REVALIDATE)
+                return Hit(one, fresh) if use is Use.FRESH else Stale(one, fresh, use is Use.WHILE_REVALIDATE)
     return Miss(MissReason.EXPIRED, accepted[0])
 
 
@@ -123,13 +148,18 @@ def nearest_of_each_answer(matches: Iterable[Match]) -> list[Match]:
 
 def explain(decision: Decision) -> dict[str, object]:
     """The decision in words and figures, without any prompt's text."""
-    match = decision.nearest if isinstance(decision, Miss) else decision.match
     facts: dict[str, object] = {"decision": type(decision).__name__.lower()}
     match decision:
         case Miss(reason):
             facts["reason"] = reason.value
         case Hit(fresh=fresh) | Stale(fresh=fresh):
             facts |= {"age_s": round(fresh.age_s), "ttl_s": round(fresh.ttl_s)}
-    if match is not None:
-        facts |= {"entry": match.answer.id, "similarity": round(match.similarity, 4), "exact": match.exact}
+    if (judged := decision.judged) is not None:
+        found = judged.match
+        facts |= {"entry": found.answer.id, "similarity": round(found.similarity, 4), "exact": found.exact}
+        facts |= {"confidence": round(judged.confidence, 4)}
+        if judged.veto:
+            facts["veto"] = judged.veto
+        if judged.because:
+            facts["because"] = {name: round(logits, 2) for name, logits in judged.because.items()}
     return facts

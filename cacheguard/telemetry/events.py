@@ -88,6 +88,7 @@ class Telemetry:
             outcome=trace.outcome,
             reason=(trace.status and trace.status.detail) or None,
             similarity=trace.similarity,
+            confidence=trace.confidence,
             tier=trace.tier,
             attempts=trace.tried.calls,
             latency_ms=round(seconds * 1000, 2),

@@ -42,6 +42,7 @@ class Trace:
         self.tier = ""
         self.entry = ""
         self.similarity: float | None = None
+        self.confidence: float | None = None
         self.tried = NOTHING
         self.cost_usd = 0.0
         self.error = ""
@@ -66,6 +67,7 @@ class Trace:
         self.tier = reply.tier
         self.entry = reply.entry
         self.similarity = reply.similarity
+        self.confidence = reply.confidence
         self.tried = reply.tried
         self.cost_usd = reply.cost_usd
 
@@ -107,6 +109,7 @@ class Trace:
             "tier": self.tier or None,
             "entry": self.entry or None,
             "similarity": None if self.similarity is None else round(self.similarity, 4),
+            "confidence": None if self.confidence is None else round(self.confidence, 4),
             "cost_usd": round(self.cost_usd, 6),
             "steps": [{"name": step.name, "ms": round(step.ms, 3), "facts": step.facts} for step in self.steps],
             "attempts": [

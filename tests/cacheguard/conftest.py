@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cacheguard.cascade.plan import Plan
 from cacheguard.cascade.tier import Tier
 from cacheguard.matching.decide import CAUTIOUS
 from cacheguard.matching.freshness import Terms
@@ -43,4 +44,7 @@ def place():
     tier = Tier("sorry", TemplateProvider("Later."), "sorry", timeout_s=1, first_token_timeout_s=1, is_template=True)
     terms = Terms(ttl_s=86400, stale_while_revalidate_s=3600, stale_if_error_s=604800)
     validators = tuple(make() for make in REGISTRY.values())
-    return Place(Route("faq", ("faq",), (tier,), 60, Mode.READ_WRITE, terms, CAUTIOUS, "exact", validators), "default")
+    return Place(
+        Route("faq", ("faq",), Plan((tier,), validators=validators), Mode.READ_WRITE, terms, CAUTIOUS, "exact"),
+        "default",
+    )

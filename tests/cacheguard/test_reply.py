@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from cacheguard.cascade.outcome import Attempt
+from cacheguard.cascade.outcome import Attempt, Tried
 from cacheguard.completion_id import phrasing_of
-from cacheguard.matching.decide import Hit, Match, Miss, MissReason, Stale
+from cacheguard.matching.decide import Hit, Judged, Match, Miss, MissReason, Stale
 from cacheguard.matching.freshness import Directives, Freshness, Use
 from cacheguard.providers.chat_shape import write_completion
 from cacheguard.reply import CacheStatus, Landed, forwarded, landed_earlier, landed_reply, served
@@ -23,8 +23,12 @@ def match(*, exact=True, model="gpt-5", similarity=1.0):
     return Match(phrasing, written, similarity, exact)
 
 
+def judged(**facts):
+    return Judged(match(**facts), 0.97, accepted=True)
+
+
 def landed(**facts):
-    facts = {"attempts": (Attempt("strong", "gpt-5", 0.4),), "kept": match()} | facts
+    facts = {"tried": Tried((Attempt("strong", "gpt-5", 0.4),)), "kept": match()} | facts
     return Landed(write_completion("In two days.", "gpt-5", WRITTEN_AT), STRONG, **facts)
 
 
@@ -52,14 +56,14 @@ def test_the_status_is_written_as_the_contract_says(status, written):
     ("decision", "directives", "written"),
     [
         (Miss(MissReason.NOTHING_NEAR), Directives(), "cacheguard; fwd=miss"),
-        (Miss(MissReason.NOT_SURE, match()), Directives(), "cacheguard; fwd=miss"),
+        (Miss(MissReason.NOT_SURE, judged()), Directives(), "cacheguard; fwd=miss"),
         (Miss(MissReason.READ_OFF), Directives(), "cacheguard; fwd=miss"),
         (Miss(MissReason.CUT), Directives(), "cacheguard; fwd=miss; detail=cut"),
         (Miss(MissReason.CACHE_BROKEN), Directives(), "cacheguard; fwd=miss; detail=cache-broken"),
-        (Miss(MissReason.EXPIRED, match()), Directives(), "cacheguard; fwd=stale"),
-        (Stale(match(), Freshness(Use.ON_ERROR, 90, -30), servable=False), Directives(), "cacheguard; fwd=stale"),
+        (Miss(MissReason.EXPIRED, judged()), Directives(), "cacheguard; fwd=stale"),
+        (Stale(judged(), Freshness(Use.ON_ERROR, 90, -30), servable=False), Directives(), "cacheguard; fwd=stale"),
         (
-            Stale(match(), Freshness(Use.ON_ERROR, 9, 51), servable=False),
+            Stale(judged(), Freshness(Use.ON_ERROR, 9, 51), servable=False),
             Directives(no_cache=True),
             "cacheguard; fwd=request",
         ),
@@ -71,26 +75,26 @@ def test_a_forwarded_request_says_why(decision, directives, written):
 
 
 def test_an_exact_hit_carries_its_phrasing_in_its_id():
-    reply = served(Hit(match(), Freshness(Use.FRESH, 9, 51)), "faq", "asked-model")
+    reply = served(Hit(judged(), Freshness(Use.FRESH, 9, 51)), "faq", "asked-model")
     assert str(reply.status) == "cacheguard; hit; ttl=51; detail=exact"
     assert (phrasing_of(reply.completion_id), reply.age_s, reply.entry, reply.similarity) == (7, 9, "ans_1", 1.0)
 
 
 def test_a_semantic_hit_carries_none():
     """Its words are not those of the phrasing, so feedback must not fall on the phrasing."""
-    reply = served(Hit(match(exact=False, similarity=0.98), Freshness(Use.FRESH, 9, 51)), "faq", "asked-model")
+    reply = served(Hit(judged(exact=False, similarity=0.98), Freshness(Use.FRESH, 9, 51)), "faq", "asked-model")
     assert str(reply.status) == "cacheguard; hit; ttl=51; detail=semantic"
     assert (phrasing_of(reply.completion_id), reply.similarity) == (None, 0.98)
 
 
 def test_a_stale_answer_says_so():
-    stale = Stale(match(), Freshness(Use.WHILE_REVALIDATE, 61, -1), servable=True)
+    stale = Stale(judged(), Freshness(Use.WHILE_REVALIDATE, 61, -1), servable=True)
     assert str(served(stale, "faq", "m").status) == "cacheguard; hit; ttl=-1; detail=exact-stale"
 
 
 @pytest.mark.parametrize(("wrote", "told"), [("gpt-5", "gpt-5"), ("", "asked-model")])
 def test_a_hit_names_the_model_that_wrote_it_and_else_the_one_asked_for(wrote, told):
-    reply = served(Hit(match(model=wrote), Freshness(Use.FRESH, 9, 51)), "faq", "asked-model")
+    reply = served(Hit(judged(model=wrote), Freshness(Use.FRESH, 9, 51)), "faq", "asked-model")
     assert reply.content.body["model"] == told
     assert reply.content.body["created"] == WRITTEN_AT
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cacheguard.cascade.plan import Plan
 from cacheguard.errors import UnknownRoute
 from cacheguard.matching.decide import CAUTIOUS
 from cacheguard.matching.freshness import Terms
@@ -14,13 +15,11 @@ def route(name, *models, mode=Mode.READ_WRITE):
     return Route(
         name,
         models,
-        tiers=(),
-        deadline_s=60,
+        plan=Plan(()),
         mode=mode,
         terms=Terms(60, 0, 0),
         rule=CAUTIOUS,
         context="exact",
-        validators=(),
     )
 
 

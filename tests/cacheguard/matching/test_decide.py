@@ -10,6 +10,7 @@ from cacheguard.matching.decide import (
     CAUTIOUS,
     CosineThreshold,
     Hit,
+    Judged,
     Match,
     Miss,
     MissReason,
@@ -18,9 +19,11 @@ from cacheguard.matching.decide import (
     nearest_of_each_answer,
 )
 from cacheguard.matching.freshness import Directives, Terms
+from cacheguard.question import Question
 from cacheguard.types import Answer, Origin, Phrasing, Provenance
 
 NOW = 1_700_000_000.0
+QUESTION = Question("text", "key")
 TERMS = Terms(ttl_s=100, stale_while_revalidate_s=50, stale_if_error_s=500)
 FRESH, SERVABLE, LAST_RESORT, EXPIRED = 10, 120, 300, 1000  # ages in seconds
 
@@ -32,7 +35,8 @@ def match(answer_id, similarity, *, age_s=FRESH, phrasing_id=1, exact=False):
 
 
 def decided(*matches, cosine=0.9, directives=Directives()):  # noqa: B008 - frozen
-    return decide(matches, rule=CosineThreshold(cosine), terms=TERMS, directives=directives, now=NOW)
+    judged = CosineThreshold(cosine).judge(QUESTION, matches, NOW)
+    return decide(judged, terms=TERMS, directives=directives, now=NOW)
 
 
 @st.composite
@@ -56,7 +60,7 @@ def test_nothing_near_is_a_miss():
 
 def test_what_is_not_near_enough_is_named_in_the_miss():
     near, far = match("a", 0.89), match("b", 0.5)
-    assert decided(far, near) == Miss(MissReason.NOT_SURE, near)
+    assert decided(far, near) == Miss(MissReason.NOT_SURE, Judged(near, near.similarity, accepted=False))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +75,7 @@ def test_what_is_near_enough_serves_as_its_age_allows(age_s, kind, servable):
 
 def test_what_expired_is_named_in_the_miss():
     old = match("a", 0.95, age_s=EXPIRED)
-    assert decided(old, match("b", 0.1)) == Miss(MissReason.EXPIRED, old)
+    assert decided(old, match("b", 0.1)) == Miss(MissReason.EXPIRED, Judged(old, old.similarity, accepted=True))
 
 
 @pytest.mark.parametrize(("similarity", "hits"), [(0.9, True), (0.8999, False), (1.0000001, True), (-1, False)])
