@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from cacheguard.settings.checks import PLAIN, Check
 from cacheguard.settings.spending import Spending
-from cacheguard.settings.strategies import CanaryStrategy, EnsembleStrategy, Strategy, WeightedStrategy
+from cacheguard.settings.strategies import Strategy, WeightedStrategy, tiers_compared, tiers_named
 from cacheguard.settings.values import (
     Count,
     Decision,
@@ -18,7 +18,6 @@ from cacheguard.settings.values import (
     Section,
     Text,
     refuse,
-    refuse_unknown,
 )
 
 
@@ -74,15 +73,12 @@ class Route(Section):
 
     @model_validator(mode="after")
     def _strategy_has_its_tiers(self) -> Self:
-        match self.strategy:
-            case WeightedStrategy(weighted=weights):
-                refuse_unknown(
-                    [("strategy", "weighted", name) for name in weights if name not in self.tiers], self.tiers
-                )
-                if not any(weights.values()):
-                    refuse(("strategy", "weighted"), "gives every tier a weight of 0: give one of them more")
-            case CanaryStrategy(canary=canary) if canary.tier not in self.tiers:
-                refuse_unknown([("strategy", "canary", "tier")], self.tiers)
-            case EnsembleStrategy(ensemble=ensemble) if ensemble.size > self.max_attempts:
-                refuse(("strategy", "ensemble", "size"), f"is more than max_attempts, {self.max_attempts}")
+        for where, tier in tiers_named(self.strategy):
+            if tier not in self.tiers:
+                own = ", ".join(self.tiers)
+                refuse(("strategy", *where), f"is for {tier!r}, which is none of the route's tiers: {own}")
+        if isinstance(self.strategy, WeightedStrategy) and not any(self.strategy.weighted.values()):
+            refuse(("strategy", "weighted"), "gives every tier a weight of 0: give one of them more")
+        if (compared := tiers_compared(self.strategy)) > self.max_attempts:
+            refuse(("strategy",), f"asks {compared} tiers at once, more than max_attempts, {self.max_attempts}")
         return self

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, get_args
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from cacheguard.settings.choice import Choice
 from cacheguard.settings.values import Cosine, Count, Name, NotNegative, Positive, Section
+
+if TYPE_CHECKING:
+    from cacheguard.settings.values import Where
+
+
+MODELS_TO_COMPARE = 2
 
 
 class Canary(Section):
@@ -23,7 +29,7 @@ class Hedge(Section):
 
 
 class Ensemble(Section):
-    size: Annotated[Count, Field(ge=2)] = 3
+    size: Annotated[Count, Field(ge=MODELS_TO_COMPARE)] = 3
     """How many of the first tiers are asked at once, at least 2."""
     min_similarity: Cosine = 0.8
     """Least cosine between the vectors of two answers that agree, above 0 and at most 1; of JSON, equality."""
@@ -73,3 +79,25 @@ Strategy = Annotated[
     Discriminator(STRATEGIES.kind),
     BeforeValidator(STRATEGIES.known),
 ]
+
+
+def tiers_named(strategy: Strategy) -> list[tuple[Where, str]]:
+    """Where in its options a strategy names a tier, and which."""
+    match strategy:
+        case WeightedStrategy(weighted=weights):
+            return [(("weighted", tier), tier) for tier in weights]
+        case CanaryStrategy(canary=canary):
+            return [(("canary", "tier"), canary.tier)]
+        case _:
+            return []
+
+
+def tiers_compared(strategy: Strategy) -> int:
+    """How many are asked at once and compared, 0 where none are."""
+    match strategy:
+        case EnsembleStrategy(ensemble=ensemble):
+            return ensemble.size
+        case "ensemble":
+            return ENSEMBLE.ensemble.size
+        case _:
+            return 0

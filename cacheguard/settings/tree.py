@@ -14,6 +14,7 @@ from cacheguard.settings.checks import JudgeCheck
 from cacheguard.settings.providers import Provider
 from cacheguard.settings.routes import Route
 from cacheguard.settings.service import Auth, Embedding, Index, Server, Store
+from cacheguard.settings.strategies import MODELS_TO_COMPARE, tiers_compared, tiers_named
 from cacheguard.settings.tiers import ModelTier, TemplateTier, Tier, variables_in
 from cacheguard.settings.values import Name, Section, refuse, refuse_unknown
 
@@ -109,6 +110,21 @@ class Settings(Section):
             return routes
         templates_last = sorted(known, key=lambda name: isinstance(known[name], TemplateTier))
         return {**routes, DEFAULT_ROUTE: Route(tiers=tuple(templates_last))}
+
+    @field_validator("routes")
+    @classmethod
+    def _strategies_have_models(cls, routes: dict[str, Route], info: ValidationInfo) -> dict[str, Route]:
+        known = info.data.get("tiers")
+        if known is None:
+            return routes
+        for name, route in routes.items():
+            for where, tier in tiers_named(route.strategy):
+                if isinstance(known[tier], TemplateTier):
+                    refuse((name, "strategy", *where), f"is for {tier!r}, a template, which is only asked last")
+            models = sum(isinstance(known[tier], ModelTier) for tier in route.tiers)
+            if models < MODELS_TO_COMPARE <= tiers_compared(route.strategy):
+                refuse((name, "strategy"), f"compares models, but the route has {models}: give it two or more")
+        return routes
 
     @field_validator("routes")
     @classmethod

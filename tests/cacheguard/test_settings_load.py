@@ -448,7 +448,7 @@ def test_a_companys_own_service_needs_no_address_but_may_have_another(loaded):
             "{tiers: [a], cache: {max_wrong_hits: 0.01}}",
             (
                 "cache.max_wrong_hits is unknown; known: mode, ttl_s, stale_while_revalidate_s, stale_if_error_s, "
-                "decision, context"
+                "decision, refresh_ahead_hits, context"
             ),
         ),
         ("{tiers: [a, a]}", "tiers[0] is 'a', a template, which always answers: put it last"),
