@@ -6,6 +6,7 @@ Structured outputs, Handling stop reasons.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -13,6 +14,7 @@ import httpx
 
 from cacheguard.failures import AttemptFailed, FailureClass
 from cacheguard.providers import conversation
+from cacheguard.providers.anthropic_schema import grammatical
 from cacheguard.providers.base import Body, Call, Chunk, Completion, Finish, Usage
 from cacheguard.providers.calling import ErrorReply, Verdict, class_of_status, cut_off
 from cacheguard.providers.chat_reply import ChatReply, Said, tool_call
@@ -21,7 +23,7 @@ from cacheguard.providers.conversation import Media, Text, ToolCall, ToolResult,
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from cacheguard.providers.conversation import Json, Part, ToolChoice
+    from cacheguard.providers.conversation import Json, Part, Tool, ToolChoice
 
 VERSION = "2026-10-21"
 # The format demands a limit where OpenAI's request may leave it out. Every model since Claude 4.5 can write four times
@@ -64,10 +66,11 @@ class Messages:
             "stream": stream,
             **_tools(call.body),
         }
-        if system := _system(said.system, wish):
+        schema = grammatical(wish.schema) if wish and wish.schema is not None else None
+        if schema:
+            body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
+        if system := "\n\n".join(filter(None, (said.system, _in_words(wish) if wish and not schema else ""))):
             body["system"] = system
-        if wish and wish.schema is not None:
-            body["output_config"] = {"format": {"type": "json_schema", "schema": wish.schema}}
         if stops := conversation.read_stops(call.body):
             body["stop_sequences"] = stops
         return body
@@ -201,10 +204,11 @@ def _usage(usage: Mapping[str, Any]) -> Usage:
     return Usage((usage.get("input_tokens") or 0) + cached + written, usage.get("output_tokens") or 0, cached)
 
 
-def _system(said: str, wish: Json | None) -> str:
-    """The format constrains an answer to a schema, but not to «any JSON object»: that is said in words."""
-    any_json = "Answer with one JSON object and nothing else." if wish and wish.schema is None else ""
-    return "\n\n".join(filter(None, (said, any_json)))
+def _in_words(wish: Json) -> str:
+    """For what the format can't constrain an answer to, «any JSON object» first of all."""
+    if wish.schema is None:
+        return "Answer with one JSON object and nothing else."
+    return f"Answer with JSON that fits this JSON Schema, and nothing else:\n{json.dumps(wish.schema)}"
 
 
 def _block(part: Part) -> Body:
@@ -234,17 +238,20 @@ _TOOL_CHOICES = {"auto": "auto", "none": "none", "required": "any"}
 
 
 def _tools(asked: Mapping[str, Any]) -> Body:
-    tools = [
-        {"name": tool.name, "description": tool.description, "input_schema": tool.parameters}
-        | ({"strict": True} if tool.strict else {})
-        for tool in conversation.read_tools(asked)
-    ]
+    tools = [_tool(tool) for tool in conversation.read_tools(asked)]
     if not tools:
         return {}
     choice = _tool_choice(conversation.read_tool_choice(asked))
     if asked.get("parallel_tool_calls") is False and choice["type"] != "none":
         choice["disable_parallel_tool_use"] = True
     return {"tools": tools, "tool_choice": choice}
+
+
+def _tool(tool: Tool) -> Body:
+    """One whose schema is no grammar is called less strictly."""
+    schema = grammatical(tool.parameters) if tool.strict else None
+    strict = {"strict": True} if schema else {}
+    return {"name": tool.name, "description": tool.description, "input_schema": schema or tool.parameters, **strict}
 
 
 def _tool_choice(choice: ToolChoice | None) -> Body:

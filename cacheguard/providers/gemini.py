@@ -231,8 +231,21 @@ def _config(asked: Mapping[str, Any]) -> Body:
     if wish := conversation.read_json_wish(asked):
         config["responseMimeType"] = "application/json"
         if wish.schema is not None:
-            config["responseJsonSchema"] = wish.schema
+            config["responseJsonSchema"] = _lone_refs(wish.schema)
     return config
+
+
+def _lone_refs(schema: Any) -> Any:
+    """The schema as the format takes it: it passes over what it doesn't know, but nothing may stand beside a $ref."""
+    match schema:
+        case {"$ref": str()}:
+            return {name: _lone_refs(part) for name, part in schema.items() if name.startswith("$")}
+        case dict():
+            return {name: _lone_refs(part) for name, part in schema.items()}
+        case list():
+            return [_lone_refs(part) for part in schema]
+        case _:
+            return schema
 
 
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
@@ -243,7 +256,8 @@ def _tools(asked: Mapping[str, Any]) -> Body:
     if not tools:
         return {}
     declared = [
-        {"name": tool.name, "description": tool.description, "parametersJsonSchema": tool.parameters} for tool in tools
+        {"name": tool.name, "description": tool.description, "parametersJsonSchema": _lone_refs(tool.parameters)}
+        for tool in tools
     ]
     body: Body = {"tools": [{"functionDeclarations": declared}]}
     if choice := conversation.read_tool_choice(asked):

@@ -32,6 +32,8 @@ TRANSLATED = {
 }
 REFUSED = {"function_call", "functions", "n"}
 
+PLACE = {"type": "object", "properties": {"city": {"type": "string"}}}
+CLOSED_PLACE = {**PLACE, "additionalProperties": False}
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
 WEATHER_CALL = {"id": "t1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Köln"}'}}
 
@@ -134,8 +136,12 @@ async def test_every_field_of_openais_request_is_translated_refused_or_dropped_w
         ({"stop": None, "tools": None, "n": 1}, {}),
         ({"response_format": {"type": "text"}}, {}),
         (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": PLACE}}},
+            {"output_config": {"format": {"type": "json_schema", "schema": CLOSED_PLACE}}},
+        ),
+        (
             {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}}},
-            {"output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}},
+            {"system": 'Answer with JSON that fits this JSON Schema, and nothing else:\n{"type": "object"}'},
         ),
         (
             {"response_format": {"type": "json_object"}},
@@ -172,11 +178,19 @@ async def test_a_choice_of_tools_is_passed_on(host, provider, given, choice):
     assert (await sent(host, provider, tools=[WEATHER], **given))["tool_choice"] == choice
 
 
-async def test_a_tool_keeps_its_description_schema_and_strictness(host, provider):
-    schema = {"type": "object", "properties": {"city": {"type": "string"}}}
-    function = {"name": "weather", "description": "Of a city.", "parameters": schema, "strict": True}
-    (tool,) = (await sent(host, provider, tools=[{"type": "function", "function": function}]))["tools"]
-    assert tool == {"name": "weather", "description": "Of a city.", "input_schema": schema, "strict": True}
+@pytest.mark.parametrize(
+    ("function", "taken"),
+    [
+        ({"parameters": PLACE}, {"input_schema": PLACE}),
+        ({"parameters": PLACE, "strict": True}, {"input_schema": CLOSED_PLACE, "strict": True}),
+        ({"parameters": {"type": "object"}, "strict": True}, {"input_schema": {"type": "object"}}),
+    ],
+    ids=["as it is", "strict", "beyond strictness"],
+)
+async def test_a_tool_keeps_its_description_schema_and_strictness(host, provider, function, taken):
+    named = {"name": "weather", "description": "Of a city."}
+    (tool,) = (await sent(host, provider, tools=[{"type": "function", "function": named | function}]))["tools"]
+    assert tool == named | taken
 
 
 async def test_instructions_are_gathered_and_turns_alternate(host, provider):

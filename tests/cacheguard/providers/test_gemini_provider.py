@@ -183,6 +183,18 @@ async def test_instructions_are_gathered_and_turns_alternate(host, provider):
     ]
 
 
+async def test_nothing_stands_beside_a_reference_in_a_schema(host, provider):
+    """The format refuses that, and passes over what else it doesn't know."""
+    defs = {"$defs": {"$ref": {"type": "string", "pattern": "^a"}}}
+    schema = {"properties": {"a": {"$ref": "#/$defs/$ref", "description": "One."}}, "required": ["a"], **defs}
+    wish = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
+    lone = {"properties": {"a": {"$ref": "#/$defs/$ref"}}, "required": ["a"], **defs}
+    assert (await sent(host, provider, response_format=wish))["generationConfig"]["responseJsonSchema"] == lone
+    tool = {"type": "function", "function": {"name": "f", "parameters": schema}}
+    (tools,) = (await sent(host, provider, tools=[tool]))["tools"]
+    assert tools["functionDeclarations"][0]["parametersJsonSchema"] == lone
+
+
 async def test_results_of_tools_name_the_tool_and_are_objects(host, provider):
     messages = [
         QUESTION,
