@@ -31,11 +31,30 @@ def test_its_providers_load(provider, tmp_path):
     assert settings_in(text, tmp_path).providers["host"]
 
 
-@pytest.mark.parametrize("check", re.findall(r"^\| `([a-z]\w+(?:: \{.*?\})?)` \|", README, re.MULTILINE))
+def choices(section):
+    """What the first column of a section's table says: names, and mappings of a name to its options."""
+    table = README.split(f"### {section}\n", maxsplit=1)[1].split("###", maxsplit=1)[0]
+    rows = re.findall(r"^\| (`[a-z].*?`) \|", table, re.MULTILINE)
+    said = [choice for row in rows for choice in re.findall(r"`(.*?)`", row)]
+    return [choice if ": " not in choice else f"{{{choice}}}" for choice in said]
+
+
+TIERS = """
+providers: {host: {kind: openai, base_url: "http://127.0.0.1:1/v1"}}
+tiers: {strong: &model {provider: host, model: m}, cheap: *model, new: *model}
+"""
+
+
+@pytest.mark.parametrize("check", choices("Checks"))
 def test_its_checks_load(check, tmp_path):
-    example = check if ": " not in check else f"{{{check}}}"
-    text = f"tiers: {{one: {{template: Later.}}}}\nroutes: {{default: {{tiers: [one], validate: [{example}]}}}}\n"
+    text = f"{TIERS}routes: {{default: {{tiers: [cheap], validate: [{check}]}}}}\n"
     assert settings_in(text, tmp_path).routes["default"].validators
+
+
+@pytest.mark.parametrize("strategy", choices("Which tier is asked"))
+def test_its_strategies_load(strategy, tmp_path):
+    text = f"{TIERS}routes: {{default: {{tiers: [strong, cheap, new], strategy: {strategy}}}}}\n"
+    assert settings_in(text, tmp_path).routes["default"].strategy
 
 
 def test_it_shows_every_command():
