@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 import pytest_asyncio
@@ -13,7 +15,9 @@ from upstreams import ONE_HOUR_MS, asked, gathered, simulated, text_of, verbatim
 from cacheguard.cascade.price import Price
 from cacheguard.failures import AttemptFailed, FailureClass
 from cacheguard.providers.base import Call, Finish, Usage
+from cacheguard.providers.calling import Host, HttpProvider
 from cacheguard.providers.chat_shape import Joining
+from cacheguard.providers.openai import ChatCompletions
 from cacheguard.settings import Provider
 from cacheguard.wiring import make_provider
 
@@ -176,10 +180,11 @@ async def test_an_error_status_has_its_class(host, provider, status, failure, st
 
 @either_way
 @pytest.mark.parametrize(("hint", "seconds"), [({"retry_after_s": 107}, 107), ({"retry_after_ms": 1500}, 1.5)])
-async def test_a_rate_limit_has_the_hosts_hint_in_seconds(host, provider, hint, seconds, streamed):
-    host.play({"status": 429, **hint})
-    failed = await failure_of(provider, streamed=streamed)
-    assert (failed.failure, failed.retry_after_s) == (FailureClass.RATE_LIMIT, seconds)
+async def test_a_full_house_has_the_hosts_hint_in_seconds(host, provider, hint, seconds, streamed):
+    for status, failure in ((429, FailureClass.RATE_LIMIT), (503, TRANSPORT)):
+        host.play({"status": status, **hint})
+        failed = await failure_of(provider, streamed=streamed)
+        assert (failed.failure, failed.retry_after_s) == (failure, seconds)
 
 
 @pytest.mark.parametrize(
@@ -323,6 +328,8 @@ async def test_without_a_key_no_header_is_sent_for_one(plain_host, opened, kind)
         (b'["error"]', "HTTP 502"),
         (b'{"error": "no upstream"}', "no upstream"),
         (b'{"error": {}}', "no reason given"),
+        (b'{"error": {"message": null, "code": 502}}', "502"),
+        (b'{"error": null}', "None"),
         (b'[{"error": {"message": "Wrapped."}}]', "Wrapped."),
         (b'{"error": {"message": "x", "details": {"a": 1}}}', "x"),
         (b'{"error": {"message": "x", "details": ["a", {"retryDelay": 7}]}}', "x"),
@@ -349,9 +356,54 @@ async def test_a_200_that_is_no_answer_is_a_failure(plain_host, verbatim_provide
     assert failed.failure is (TRUNCATED if streamed and not content else TRANSPORT)
 
 
+async def test_a_long_error_message_is_shortened(plain_host, verbatim_provider):
+    plain_host.says({"error": {"message": "prompt " * 1000}}, status=400)
+    assert len(str(await failure_of(verbatim_provider, streamed=False))) == 300
+
+
 @either_way
-async def test_a_refused_port_is_a_failure_of_transport(opened, kind, streamed):
+async def test_a_redirect_is_no_fault_of_the_request(plain_host, verbatim_provider, streamed):
+    plain_host.says(b"", status=308, location="https://elsewhere.invalid/v1/chat/completions")
+    failed = await failure_of(verbatim_provider, streamed=streamed)
+    assert (failed.failure, failed.status) == (TRANSPORT, 308)
+
+
+async def test_a_hint_may_be_an_http_date(plain_host, verbatim_provider):
+    date = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+    plain_host.says({"error": {"message": "Slow down."}}, status=429, retry_after=date)
+    assert 0 < (await failure_of(verbatim_provider, streamed=False)).retry_after_s <= 3600
+
+
+@either_way
+@pytest.mark.parametrize("address", ["http://127.0.0.1:{port}", "http://nowhere.invalid"])
+async def test_a_host_that_is_not_there_is_a_failure_of_transport(opened, kind, address, streamed):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    failed = await failure_of(opened(kind, f"http://127.0.0.1:{port}"), streamed=streamed)
+    failed = await failure_of(opened(kind, address.format(port=port)), streamed=streamed)
     assert failed.failure is TRANSPORT
+
+
+@either_way
+async def test_a_host_that_accepts_nobody_is_a_failure_of_transport(opened, kind, streamed):
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        # The kernel itself accepts as many as the backlog holds; whoever comes after them waits.
+        queue = [socket.socket() for _ in range(3)]
+        for client in queue:
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
+        provider = opened(kind, f"http://127.0.0.1:{listener.getsockname()[1]}", connect_timeout_s=0.05)
+        failed = await failure_of(provider, streamed=streamed)
+        for client in queue:
+            client.close()
+    assert (failed.failure, str(failed)) == (TRANSPORT, "connecting took too long")
+
+
+@either_way
+async def test_what_http_cannot_say_is_a_failure_of_transport(plain_host, streamed):
+    """The settings refuse both."""
+    before = len(plain_host.requests)
+    for host in (Host(plain_host.url, ["sk-secret\n"]), Host("ftp://127.0.0.1")):
+        provider = HttpProvider(ChatCompletions(), host)
+        assert (await failure_of(provider, streamed=streamed)).failure is TRANSPORT
+        await provider.aclose()
+    assert len(plain_host.requests) == before
