@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from random import Random
 
 import httpx
@@ -96,6 +96,47 @@ def verbatim():
         yield host
 
 
+class Held:
+    """A provider that answers as another one does, but not before it is let go. under_way: calls that have not ended.
+
+    in_turns: it is let go by itself when the loop has turned so often.
+    """
+
+    def __init__(self, provider, *, in_turns=None):
+        self._provider = provider
+        self._in_turns = in_turns
+        self.is_asked = asyncio.Event()
+        self.let_go = asyncio.Event()
+        self.under_way = 0
+
+    async def complete(self, call):
+        with self._counted():
+            await self._wait()
+            return await self._provider.complete(call)
+
+    async def stream(self, call):
+        with self._counted():
+            await self._wait()
+            async with aclosing(self._provider.stream(call)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+
+    async def _wait(self):
+        if self._in_turns is None:
+            await self.let_go.wait()
+        for _ in range(self._in_turns or 0):
+            await asyncio.sleep(0)
+
+    @contextmanager
+    def _counted(self):
+        self.under_way += 1
+        self.is_asked.set()
+        try:
+            yield
+        finally:
+            self.under_way -= 1
+
+
 def delta(finish_reason=None, **said):
     """A chunk's body with one choice."""
     choice = {"index": 0, "delta": said, "finish_reason": finish_reason}
@@ -125,9 +166,7 @@ def under_way(tier, *, limit_s=60):
     purse = Ledger({}).purse("tenant", "route", None, now=0.0)
     clock = asyncio.get_running_loop().time
     leave = tier.health.admit("", clock())
-    return UnderWay(
-        tier, leave, purse.reserve(0.0), limit_s=limit_s, input_tokens=0, clock=clock, observe=unseen
-    )
+    return UnderWay(tier, leave, purse.reserve(0.0), limit_s=limit_s, input_tokens=0, clock=clock, observe=unseen)
 
 
 async def ask_tiers(tiers, body=None, *, cascade=None, stream=False, observe=unseen, **plan):
