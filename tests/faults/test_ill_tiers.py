@@ -60,3 +60,12 @@ def test_no_call_fails_at_a_tier_that_is_well(told):
 
 def test_nobody_waits_beyond_the_deadline(told):
     assert max(one.seconds for one in told) < DEADLINE_S
+
+
+def test_a_quiet_service_stops_waiting_for_a_slow_tier_too():
+    slow = Phase("slow", 10 * MINUTE_S, 130 * MINUTE_S, {"strong": SLOW})
+    askings = traffic(130, (1,), 130 * MINUTE_S, {"chat": 1.0}, seed=7)
+    row = Tally([slow], ROUTES, TTL_S + STALE_S).by_phase(Scene(SETTINGS, HEALTH).guarded(askings, [slow]))[slow.name]
+    assert row.requests > 100
+    assert row.wasted < 40
+    assert row.unanswered == 0

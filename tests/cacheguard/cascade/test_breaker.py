@@ -43,8 +43,16 @@ def test_it_opens_at_its_shares_and_not_before(votes, opens):
 def test_a_minute_old_vote_counts_no_more():
     breaker = Breaker(TERMS, Random(1))
     calls(breaker, [Vote.TRANSPORT] * 4, now=0.0)
-    calls(breaker, [Vote.TRANSPORT], now=61.0)
+    calls(breaker, [Vote.WELL, Vote.TRANSPORT], now=61.0)
     assert breaker.state(61.0) is State.CLOSED
+
+
+def test_as_many_failures_in_a_row_open_it_however_far_apart():
+    breaker = Breaker(TERMS, Random(1))
+    for now in range(0, 5 * 3600, 3600):
+        assert breaker.state(now) is State.CLOSED
+        calls(breaker, [Vote.SLOW], now=now)
+    assert breaker.state(now) is State.OPEN
 
 
 def test_half_open_lets_one_probe_through_and_two_successes_close_it():
