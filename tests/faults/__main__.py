@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections import Counter, defaultdict
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -19,11 +21,11 @@ from tests.faults.playing import stage
 from tests.faults.scripts import MODES, WIRES
 
 # For where there is no terminal to ask.
-WIDTH = 200
+WIDTH = 230
 
 
 def main():
-    configure("error", sys.stderr)
+    configure("error", StringIO())  # keys die on purpose here
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     begun = monotonic()
     with TemporaryDirectory() as folder, stage(Path(folder)) as playing:
@@ -40,7 +42,7 @@ def table(came, wrong):
     rows = defaultdict(list)
     for cell, outcome in came.items():
         rows[cell.fault, cell.column, told(outcome), cell in wrong].append(cell)
-    shown = Table("class", "fault", "failing", "in", "client", "attempts", "votes against", "left alone", "", "")
+    shown = Table("class", "fault", "failing", "in", "client", "attempts", "votes", "left alone", "", "", box=SIMPLE)
     for (fault, column, outcome, is_wrong), cells in rows.items():
         shown.add_row(str(fault.failure), fault.name, column, where(cells), *outcome, "WRONG" if is_wrong else "")
     return shown
@@ -56,15 +58,24 @@ def where(cells):
 
 
 def told(outcome):
-    attempts = " → ".join(by_place(Counter(outcome.attempts)))
+    """Places as numbers."""
+    attempts = " → ".join(
+        f"{at(place)} {ended}" + (f" ×{times}" if times > 1 else "")
+        for (place, ended), times in Counter(outcome.attempts).items()
+    )
     stored = "stored" if outcome.stored else ""
-    return outcome.client, attempts, ", ".join(by_place(outcome.votes)), ", ".join(by_place(outcome.blocks)), stored
+    return outcome.client, attempts, by_kind(outcome.votes), by_kind(outcome.blocks), stored
 
 
-def by_place(counts):
-    for (place, what), number in counts.items():
-        times = f" ×{number}" if number > 1 else ""
-        yield f"{PLACES.index(place) + 1} {what}{times}"
+def by_kind(counts):
+    kinds = defaultdict(list)
+    for place, kind in counts.elements():
+        kinds[kind].append(at(place))
+    return "; ".join(f"{kind} {','.join(places)}" for kind, places in kinds.items())
+
+
+def at(place):
+    return str(PLACES.index(place) + 1)
 
 
 if __name__ == "__main__":
