@@ -117,6 +117,20 @@ class Counts:
     scopes: int
 
 
+@dataclass(frozen=True, slots=True)
+class StoredRule:
+    """A decision rule of a route. version: from 1, by route; the newest is in force. body: JSON, as the rule wrote it.
+
+    by: what made it, such as "tune".
+    """
+
+    route: str
+    version: int
+    body: str
+    by: str
+    created_at: float
+
+
 class Account(NamedTuple):
     """Who spends. kind: "route" or "tenant"."""
 
@@ -228,7 +242,23 @@ class Spending(Protocol):
         ...
 
 
-class Store(Answers, VectorLog, Labels, Reembedding, Spending, Protocol):
+class StoredRules(Protocol):
+    """The decision rules of routes, all that ever were in force."""
+
+    async def add_rule(self, route: str, body: str, *, by: str, created_at: float) -> StoredRule:
+        """Put a rule in force, for all processes that share the store."""
+        ...
+
+    async def rules(self, route: str) -> list[StoredRule]:
+        """A route's, oldest first."""
+        ...
+
+    async def rules_in_force(self) -> list[StoredRule]:
+        """The newest of each route that has any. Cheap: it is polled."""
+        ...
+
+
+class Store(Answers, VectorLog, Labels, Reembedding, Spending, StoredRules, Protocol):
     """Everything that a store does."""
 
     async def open(self, fingerprint: str, *, reembedding: bool = False) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from cacheguard.errors import ModelMismatch, StoreError
-from cacheguard.stores.base import Change, Counts, Filter, Known, Label, NewPhrasing, Served, Vectors
+from cacheguard.stores.base import Change, Counts, Filter, Known, Label, NewPhrasing, Served, StoredRule, Vectors
 from cacheguard.types import Answer, Phrasing
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class MemoryStore:
         self._labels: list[Label] = []
         self._served: dict[str, Served] = {}
         self._spent: defaultdict[SpendingKey, float] = defaultdict(float)
+        self._rules: defaultdict[str, list[StoredRule]] = defaultdict(list)
         self._last_id = 0
 
     async def open(self, fingerprint: str, *, reembedding: bool = False) -> None:
@@ -136,6 +137,17 @@ class MemoryStore:
         for key, usd in spent.items():
             self._spent[key] += usd
         return {key: self._spent[key] for key in spent}
+
+    async def add_rule(self, route: str, body: str, *, by: str, created_at: float) -> StoredRule:
+        rule = StoredRule(route, len(self._rules[route]) + 1, body, by, created_at)
+        self._rules[route].append(rule)
+        return rule
+
+    async def rules(self, route: str) -> list[StoredRule]:
+        return list(self._rules[route])
+
+    async def rules_in_force(self) -> list[StoredRule]:
+        return [rules[-1] for rules in self._rules.values() if rules]
 
     async def counts(self) -> Counts:
         return Counts(

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
-from cacheguard.errors import ModelMismatch, StoreError
-from cacheguard.stores.base import Change, Counts, Filter, Known, Label, NewPhrasing, Served, Vectors
+from cacheguard.errors import StoreError
+from cacheguard.stores.base import Change, Counts, Filter, Known, Label, NewPhrasing, Served, StoredRule, Vectors
 from cacheguard.stores.sqlite_file import connect, open_file, our_errors
 from cacheguard.stores.sqlite_rows import (
+    add_rule,
     add_spending,
     condition,
     keep,
@@ -31,6 +32,7 @@ from cacheguard.stores.sqlite_rows import (
     vector_bytes,
     vectors_of,
 )
+from cacheguard.stores.sqlite_schema import check_model
 from cacheguard.stores.sqlite_writer import Writer
 
 if TYPE_CHECKING:
@@ -223,6 +225,19 @@ class SqliteStore:
     async def add_spending(self, spent: Mapping[SpendingKey, float]) -> dict[SpendingKey, float]:
         return await self._write(partial(add_spending, dict(spent)))
 
+    async def add_rule(self, route: str, body: str, *, by: str, created_at: float) -> StoredRule:
+        return await self._write(partial(add_rule, route, body, by, created_at))
+
+    async def rules(self, route: str) -> list[StoredRule]:
+        rows = self._read("SELECT * FROM rules WHERE route = ? ORDER BY version", (route,))
+        return [StoredRule(*row) for row in rows]
+
+    async def rules_in_force(self) -> list[StoredRule]:
+        rows = self._read(
+            "SELECT * FROM rules r WHERE version = (SELECT max(version) FROM rules WHERE route = r.route)"
+        )
+        return [StoredRule(*row) for row in rows]
+
     async def counts(self) -> Counts:
         ((*numbers,),) = await self._scan(
             "SELECT (SELECT count(*) FROM answers), (SELECT count(*) FROM phrasings),"
@@ -265,7 +280,7 @@ class SqliteStore:
             db.execute("BEGIN IMMEDIATE")  # also shows that the file can be written
             with db:
                 if not reembedding:
-                    _check_model(db, self._path, fingerprint)
+                    check_model(db, self._path, fingerprint)
                 db.execute("INSERT OR IGNORE INTO models (fingerprint) VALUES (?)", (fingerprint,))
             (model,) = db.execute("SELECT id FROM models WHERE fingerprint = ?", (fingerprint,)).fetchone()
         except BaseException:
@@ -276,18 +291,6 @@ class SqliteStore:
     def _trim(self, db: sqlite3.Connection) -> None:
         db.execute("DELETE FROM changes WHERE seq <= (SELECT max(seq) FROM changes) - ?", (self._history,))
         db.execute("DELETE FROM served WHERE id <= (SELECT max(id) FROM served) - ?", (_SERVED_KEPT,))
-
-
-def _check_model(db: sqlite3.Connection, path: Path, fingerprint: str) -> None:
-    other = db.execute(
-        "SELECT fingerprint FROM models m WHERE fingerprint <> ? AND EXISTS (SELECT 1 FROM vectors WHERE model = m.id)",
-        (fingerprint,),
-    ).fetchone()
-    if other:
-        raise ModelMismatch(
-            f"the vectors in {path} were made by another model ({other[0]}, now {fingerprint}):"
-            " run `cacheguard entries re-embed`, or set the former model again"
-        )
 
 
 def _json_ids(ids: Sequence[int]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from cacheguard.stores.base import Known, Label
+from cacheguard.stores.base import Known, Label, StoredRule
 from cacheguard.types import Answer, Origin, Phrasing, Provenance
 
 if TYPE_CHECKING:
@@ -161,6 +161,13 @@ def _add_spending(db: sqlite3.Connection, key: tuple[str, str, str, int], usd: f
         )
     row = db.execute("SELECT usd FROM spending WHERE (kind, name, per, since) = (?, ?, ?, ?)", key).fetchone()
     return float(row[0]) if row else 0.0
+
+
+def add_rule(route: str, body: str, by: str, created_at: float, db: sqlite3.Connection) -> StoredRule:
+    """The rule as the route's newest version."""
+    (version,) = db.execute("SELECT coalesce(max(version), 0) + 1 FROM rules WHERE route = ?", (route,)).fetchone()
+    db.execute("INSERT INTO rules VALUES (?, ?, ?, ?, ?)", (route, version, body, by, created_at))
+    return StoredRule(route, version, body, by, created_at)
 
 
 def vector_bytes(vector: NDArray[np.float32]) -> bytes:

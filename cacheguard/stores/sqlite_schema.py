@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cacheguard.errors import StoreUnusable
+from cacheguard.errors import ModelMismatch, StoreUnusable
 
 if TYPE_CHECKING:
     import sqlite3
@@ -132,8 +132,19 @@ _SPENDING: Final = (
     ) WITHOUT ROWID""",
 )
 
+_RULES: Final = (
+    """CREATE TABLE rules (
+        route TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        body TEXT NOT NULL,  -- a JSON object
+        made_by TEXT NOT NULL,
+        created_at REAL NOT NULL,
+        PRIMARY KEY (route, version)
+    )""",
+)
+
 # Step n leads from version n to n + 1 (PRAGMA user_version). Only ever append: files of every version exist.
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _SPENDING)
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _SPENDING, _RULES)
 
 
 def check_ours(db: sqlite3.Connection, path: Path) -> int:
@@ -163,3 +174,16 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
             for statement in MIGRATIONS[version]:
                 db.execute(statement)
             db.execute(f"PRAGMA user_version = {version + 1}")
+
+
+def check_model(db: sqlite3.Connection, path: Path, fingerprint: str) -> None:
+    """Raises ModelMismatch where vectors of another model lie in the file."""
+    other = db.execute(
+        "SELECT fingerprint FROM models m WHERE fingerprint <> ? AND EXISTS (SELECT 1 FROM vectors WHERE model = m.id)",
+        (fingerprint,),
+    ).fetchone()
+    if other:
+        raise ModelMismatch(
+            f"the vectors in {path} were made by another model ({other[0]}, now {fingerprint}):"
+            " run `cacheguard entries re-embed`, or set the former model again"
+        )

@@ -648,3 +648,32 @@ async def test_what_was_spent_is_added_even_where_nobody_waits_for_it(store):
 async def test_spending_at_once_loses_nothing(store):
     sums = await asyncio.gather(*(store.add_spending({SHOP: 1}) for _ in range(20)))
     assert [each[SHOP] for each in sums] == list(range(1, 21))
+
+
+# Rules
+
+
+async def test_the_newest_rule_of_each_route_is_in_force_and_the_earlier_ones_stay_known(store):
+    assert (await store.rules("faq"), await store.rules_in_force()) == ([], [])
+    first = await store.add_rule("faq", '{"threshold": 0.9}', by="tune", created_at=1.0)
+    second = await store.add_rule("faq", '{"threshold": 0.95}', by="tightening", created_at=2.0)
+    other = await store.add_rule("shop", "{}", by="tune", created_at=3.0)
+    assert [(rule.version, rule.by, rule.body) for rule in (first, second)] == [
+        (1, "tune", '{"threshold": 0.9}'),
+        (2, "tightening", '{"threshold": 0.95}'),
+    ]
+    assert other.version == 1
+    assert await store.rules("faq") == [first, second]
+    assert {rule.route: rule for rule in await store.rules_in_force()} == {"faq": second, "shop": other}
+
+
+async def test_rules_are_there_after_closing_and_opening(store):
+    rule = await store.add_rule("faq", "{}", by="tune", created_at=1.0)
+    await store.aclose()
+    await store.open("model-2")
+    assert await store.rules("faq") == await store.rules_in_force() == [rule]
+
+
+async def test_rules_added_at_once_get_versions_of_their_own(store):
+    added = await asyncio.gather(*(store.add_rule("faq", "{}", by="tune", created_at=1.0) for _ in range(10)))
+    assert sorted(rule.version for rule in added) == list(range(1, 11))
