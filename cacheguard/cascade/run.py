@@ -40,10 +40,14 @@ _OF_THE_KEY = frozenset({FailureClass.AUTH, FailureClass.QUOTA, FailureClass.RAT
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a tier gave: an answer that passed, or a stream that has begun to speak."""
+    """What a tier gave: an answer that passed, or a stream that has begun to speak. call: the one that it came by."""
 
     content: Completion | OpenStream
-    tier: Tier
+    call: UnderWay
+
+    @property
+    def tier(self) -> Tier:
+        return self.call.tier
 
 
 class Run:
@@ -126,6 +130,7 @@ class Run:
 
     def reject(self, given: Given, words: str, *, unchecked: bool = False) -> None:
         """What a tier gave will not do after all. unchecked: nothing is known against it."""
+        given.call.rejected()
         assert isinstance(given.content, Completion)  # noqa: S101 - a stream that speaks is not taken back
         failure = AttemptFailed(FailureClass.REJECTED, words, completion=given.content, unchecked=unchecked)
         self._note(given.tier, self.body, failure)
@@ -147,13 +152,13 @@ class Run:
             if self.stream and not whole:
                 content = await open_stream(Call(call.tier.model, body, call.key), call)
                 if isinstance(content, OpenStream):
-                    return Given(content, call.tier)
+                    return Given(content, call)
                 call.came(content)
             else:
                 content = await self._complete(call, body)
             await validate(content, self.body, self._validators(call.tier))
             call.ended(None)
-        return Given(content, call.tier)
+        return Given(content, call)
 
     async def _complete(self, call: UnderWay, body: Mapping[str, Any]) -> Completion:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cacheguard.cascade.outcome import Attempt
@@ -92,6 +93,10 @@ class UnderWay:
             self._leave.abandoned()
             self._cut_off()
             self._settle(self._attempt(is_abandoned=True))
+
+    def rejected(self) -> None:
+        """What it gave will not do after all; its model is as well as it was."""
+        self._final = replace(self.attempt, failure=FailureClass.REJECTED)
 
     def _settle(self, attempt: Attempt) -> None:
         self._final = attempt

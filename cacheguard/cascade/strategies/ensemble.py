@@ -40,14 +40,19 @@ class Ensemble:
     async def _agreed(self, run: Run, answers: Sequence[Given]) -> Given | None:
         completions = [given.content for given in answers if isinstance(given.content, Completion)]
         if len(completions) == 1:
-            run.reject(answers[0], "no other model answered to compare it with", unchecked=True)
+            _reject(run, answers, "no other model answered to compare it with", unchecked=True)
             return None
         try:
             best, agreeing = medoid(await similarities(completions, self._embed), self._min)
         except EmbeddingError:
-            run.reject(answers[0], "whether the answers agree is not known", unchecked=True)
+            _reject(run, answers, "whether the answers agree is not known", unchecked=True)
             return None
         if agreeing * 2 <= len(completions):
-            run.reject(answers[best], f"{len(completions)} models don't agree")
+            _reject(run, answers, f"{len(completions)} models don't agree")
             return None
         return answers[best]
+
+
+def _reject(run: Run, answers: Sequence[Given], words: str, *, unchecked: bool = False) -> None:
+    for given in answers:
+        run.reject(given, words, unchecked=unchecked)

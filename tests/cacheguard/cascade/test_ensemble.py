@@ -79,6 +79,7 @@ async def test_what_models_contradict_each_other_in_is_never_given(script, tiers
     failed = await ask(tiers("first", "second"), embed)
     assert isinstance(failed, Failed)
     assert failed.last.failure is FailureClass.REJECTED
+    assert str(failed.error()) == "no tier could answer (first: rejected, second: rejected)"
     assert (await ask([*tiers("first", "second"), template], embed)).tier.name == "sorry"
 
 
@@ -91,7 +92,7 @@ async def test_half_is_no_majority(script, tiers, embed):
 async def test_an_answer_that_fails_a_check_has_no_say(script, tiers, embed):
     script(first={"text": ""}, second={"refusal": "No."}, third=MONDAY)
     outcome = await ask(tiers("first", "second", "third", "fourth"), embed)
-    assert tried(outcome)[:3] == [("first", "empty"), ("second", "refusal"), ("third", "answered")]
+    assert tried(outcome)[:3] == [("first", "empty"), ("second", "refusal"), ("third", "rejected")]
     assert outcome.tier.name == "fourth"
 
 

@@ -135,6 +135,15 @@ def test_what_is_said_first_of_a_calls_end_counts_and_is_told_once():
     assert scene.purse._own.spent.under_way == 0
 
 
+def test_an_answer_that_will_not_do_after_all_is_told_as_rejected_and_costs_the_same():
+    scene = Scene()
+    scene.call.came(completion())
+    scene.call.ended(None)
+    scene.call.rejected()
+    assert (scene.call.attempt.failure, scene.call.attempt.cost_usd) == (FailureClass.REJECTED, COUNTED_USD)
+    assert len(scene.seen) == 1
+
+
 def test_an_attempt_lasts_until_its_end_and_no_longer():
     scene = Scene()
     assert scene.call.ends_at == 130
