@@ -91,8 +91,8 @@ class Admission:
 
     def heard(self, tier: Tier, body: Mapping[str, Any], failure: AttemptFailed) -> None:
         """A call failed: what that says of who may be asked next."""
-        if failure.retry_after_s is not None:
-            self._waits_s[tier.name] = failure.retry_after_s
+        left_alone_s = tier.health.retry_at(self._schema) - self._now()
+        self._waits_s[tier.name] = max(failure.retry_after_s or 0.0, left_alone_s) or RETRY_AFTER_S
         if failure.failure is FailureClass.CONTEXT_LENGTH:
             self._too_long = _TooLong(tier.abilities.context_window, input_tokens(body))
 

@@ -26,7 +26,7 @@ class Plan:
     """tiers: in the order in which they are asked, as far as the strategy keeps to it.
 
     policies: what follows from each class of failure. is_buffered: a stream begins when its whole answer has passed.
-    max_cost_usd: of one request; None: no limit.
+    max_cost_usd: of one request; None: no limit. is_backed: a better last resort than what was found wanting stands by.
     """
 
     tiers: tuple[Tier, ...]
@@ -37,6 +37,7 @@ class Plan:
     policies: Mapping[FailureClass, Policy] = field(default_factory=lambda: POLICIES)
     is_buffered: bool = False
     max_cost_usd: float | None = None
+    is_backed: bool = False
 
     @property
     def own_validators(self) -> tuple[Validator, ...]:
@@ -57,4 +58,4 @@ class Plan:
 
     def without_template(self) -> Self:
         """For where a better last resort stands by."""
-        return replace(self, tiers=self.models)
+        return replace(self, tiers=self.models, is_backed=True)

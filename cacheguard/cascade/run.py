@@ -14,7 +14,7 @@ from cacheguard.cascade.strategies.together import together
 from cacheguard.cascade.stream import OpenStream, open_stream
 from cacheguard.failures import AttemptFailed, FailureClass
 from cacheguard.providers.base import Call, Completion
-from cacheguard.validation.base import first_objection, validate
+from cacheguard.validation.base import validate
 from cacheguard.validation.json_schema import JsonSchema, wanted_form
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cacheguard.cascade.outcome import Attempt, Outcome
     from cacheguard.cascade.plan import Plan
     from cacheguard.cascade.spending import Purse
+    from cacheguard.cascade.stream import Judge
     from cacheguard.cascade.tier import Tier
     from cacheguard.cascade.under_way import UnderWay
     from cacheguard.validation.base import Ask, Validator
@@ -94,7 +95,7 @@ class Run:
         given = await self.plan.strategy.answer(self, models) if models else None
         if given is not None:
             return self._outcome_of(given)
-        if self._giveable:
+        if self._giveable and not (self.plan.is_backed and self.may_go_on):
             # Of one that is only unchecked, nothing is known against it.
             best, tier = max(self._giveable, key=lambda one: one[0].unchecked)
             assert best.completion is not None  # noqa: S101 - giveable says so
@@ -150,7 +151,7 @@ class Run:
         """One call, told how it ended; a stream once open tells that by itself."""
         with _telling(call):
             if self.stream and not whole:
-                content = await open_stream(Call(call.tier.model, body, call.key), call)
+                content = await open_stream(Call(call.tier.model, body, call.key), call, self._judge(call.tier))
                 if isinstance(content, OpenStream):
                     return Given(content, call)
                 call.came(content)
@@ -185,7 +186,7 @@ class Run:
     ) -> Mapping[str, Any] | None:
         """What to ask the same tier once more, after the wait that this takes; None: don't."""
         if failure.failure in _OF_THE_KEY and tier.health.has_another_key(self.now()):
-            return body
+            return body if self._admission.calls_left > len(later) else None
         again = self.plan.policies[failure.failure].again
         second = mended(self.body, body, tier.adaptation, failure) if again else None
         if second is None or self._admission.calls_left <= len(later):  # every later tier shall be asked once
@@ -200,6 +201,18 @@ class Run:
             return None
         await asyncio.sleep(wait_s)
         return second
+
+    def _judge(self, tier: Tier) -> Judge:
+        """What a stream came to is looked at when it has ended: of what it is, its attempt tells."""
+
+        async def judge(completion: Completion) -> AttemptFailed | None:
+            try:
+                await validate(completion, self.body, self._validators(tier))
+            except AttemptFailed as failure:
+                return failure
+            return None
+
+        return judge
 
     def _validators(self, tier: Tier) -> list[Validator]:
         """All of them; those that ask models come last, since they cost money."""
@@ -222,9 +235,8 @@ class Run:
         stream, tier = given.content, given.tier
 
         async def answered() -> Answered:
-            completion = stream.completion()
-            passes = await first_objection(completion, self.body, self._validators(tier)) is None
-            return Answered(completion, tier, self.tried, may_be_kept=passes and is_to_all)
+            passes = stream.objection is None
+            return Answered(stream.completion(), tier, self.tried, may_be_kept=passes and is_to_all)
 
         return Streaming(stream, tier, answered, lambda: self.tried)
 

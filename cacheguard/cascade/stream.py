@@ -1,23 +1,25 @@
 """Streams from a tier: the commit gate, and what happens behind it.
 
-Until a chunk speaks (text, reasoning, a refusal or a tool call), chunks are held back and any failure is unseen by
-the client. After that nothing is switched: a failure breaks the stream.
+Until a chunk speaks (text, reasoning or a tool call), chunks are held back and any failure is unseen by the client.
+After that nothing is switched: a failure breaks the stream.
 """
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from cacheguard.failures import AttemptFailed, FailureClass
 from cacheguard.providers.chat_shape import Joining
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
     from cacheguard.cascade.under_way import UnderWay
     from cacheguard.providers.base import Call, Chunk, Completion
+
+    Judge: TypeAlias = Callable[[Completion], Awaitable[AttemptFailed | None]]
 
 # A stream that opens with more than this without a word says nothing worth waiting for.
 HELD_LIMIT = 64
@@ -27,12 +29,14 @@ class OpenStream:
     """A stream that has begun to speak. chunks() gives what was held back, then the rest, once."""
 
     def __init__(
-        self, held: list[Chunk], rest: AsyncGenerator[Chunk, None], joined: Joining, under_way: UnderWay
+        self, held: list[Chunk], rest: AsyncGenerator[Chunk, None], joined: Joining, under_way: UnderWay, judge: Judge
     ) -> None:
         self._held = held
         self._rest = rest
         self._joined = joined
         self._under_way = under_way
+        self._judge = judge
+        self.objection: AttemptFailed | None = None
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:
         """Raises AttemptFailed where the stream breaks: what was given is then no whole answer."""
@@ -42,8 +46,10 @@ class OpenStream:
             while chunk := await self._next():
                 self._joined.add(chunk)
                 yield chunk
-            self._under_way.came(self.completion())
-            self._under_way.ended(None)
+            completion = self.completion()
+            self._under_way.came(completion)
+            self.objection = await self._judge(completion)
+            self._under_way.ended(self.objection)
         except AttemptFailed as failure:
             self._under_way.ended(failure, self.completion())
             raise
@@ -68,7 +74,7 @@ class OpenStream:
         await self._rest.aclose()
 
 
-async def open_stream(call: Call, under_way: UnderWay) -> OpenStream | Completion:
+async def open_stream(call: Call, under_way: UnderWay, judge: Judge) -> OpenStream | Completion:
     """Open a stream and wait for its first word; a stream that ends without one comes back as the completion it is.
 
     under_way: the stream, once open, tells how it ended. Raises AttemptFailed for anything that goes wrong before that.
@@ -85,8 +91,8 @@ async def open_stream(call: Call, under_way: UnderWay) -> OpenStream | Completio
                 held.append(chunk)
                 if chunk.speaks:
                     under_way.spoke()
-                    return OpenStream(held, rest, joined, under_way)
-                if len(held) > HELD_LIMIT:
+                    return OpenStream(held, rest, joined, under_way, judge)
+                if len(held) > HELD_LIMIT and not joined.completion().refusal:
                     raise AttemptFailed(FailureClass.EMPTY, f"{HELD_LIMIT} chunks without a word")
     except BaseException:
         await rest.aclose()

@@ -273,6 +273,7 @@ _CLASS_OF_KIND: Mapping[str, FailureClass] = {
     "overloaded_error": FailureClass.TRANSPORT,
 }
 _SPENT = re.compile(r"API usage limits|spend(ing)? limit|credit balance", re.IGNORECASE)
+_FILTERED = re.compile(r"content filtering policy", re.IGNORECASE)
 _TOO_LONG = re.compile(r"prompt is too long|context (limit|length|window)", re.IGNORECASE)
 
 
@@ -285,6 +286,8 @@ def _class_of(kind: str, reply: ErrorReply) -> FailureClass:
             reply.message
         ):
             return FailureClass.QUOTA
+        case FailureClass.BAD_REQUEST if _FILTERED.search(reply.message):
+            return FailureClass.CONTENT_FILTER
         case FailureClass.BAD_REQUEST if _TOO_LONG.search(reply.message):
             return FailureClass.CONTEXT_LENGTH
         case _:

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
 _SPEAKING_FIELDS = (
     "content",
-    "refusal",
     "reasoning_content",
     "reasoning",
     "tool_calls",

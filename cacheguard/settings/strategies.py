@@ -25,7 +25,7 @@ class Canary(Section):
 
 class Hedge(Section):
     after_ms: Positive
-    """Milliseconds after which the second tier is asked too; without it, as long as 95 of 100 answers took lately."""
+    """Milliseconds after which the second tier is asked too; without it, as long as 93 of 100 answers took lately."""
 
 
 class Ensemble(Section):

@@ -11,6 +11,7 @@ from upstreams import ONE_HOUR_MS, ask_tiers, asked, gathered, simulated, text_o
 
 from cacheguard.cascade.admission import RESERVE_S, RETRY_AFTER_S
 from cacheguard.cascade.cascade import Cascade
+from cacheguard.cascade.keys import DEAD_S
 from cacheguard.cascade.outcome import Answered, Failed, PassedOver, Streaming
 from cacheguard.cascade.plan import MAX_ATTEMPTS
 from cacheguard.cascade.retries import SAVED, SHARE
@@ -266,8 +267,13 @@ async def test_all_tiers_failed_is_said_with_the_soonest_hint(script, tiers, str
 
 
 async def test_all_tiers_failed_without_a_hint_names_a_time_too(script, tiers):
-    script(first={"status": 402})
+    script(first={"text": ""})
     assert (await ask(tiers("first"))).retry_after_s == RETRY_AFTER_S
+
+
+async def test_all_tiers_out_of_money_are_said_to_be_so_for_as_long_as_they_are_left_alone(script, tiers):
+    script(first={"status": 402})
+    assert (await ask(tiers("first"))).retry_after_s == pytest.approx(DEAD_S, abs=10)
 
 
 async def test_no_tiers_at_all_fail(script):

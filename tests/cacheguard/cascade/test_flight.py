@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import pytest
 import pytest_asyncio
-from upstreams import ONE_HOUR_MS, asked, gathered, simulated, text_of, tier_of, under_way
+from upstreams import ONE_HOUR_MS, asked, gathered, passes, simulated, text_of, tier_of, under_way
 
 from cacheguard.cascade.flight import Flights
 from cacheguard.cascade.stream import open_stream
@@ -324,7 +324,7 @@ async def streamed(simulator):
     provider = HttpProvider(ChatCompletions(), Host(simulator.base_url))
 
     async def call(flight):
-        stream = await open_stream(CALL, under_way(tier_of(provider), limit_s=PATIENT_S))
+        stream = await open_stream(CALL, under_way(tier_of(provider), limit_s=PATIENT_S), passes)
         async for chunk in stream.chunks():
             flight.publish(chunk)
         return stream.completion().text

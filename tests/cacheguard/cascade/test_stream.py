@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import pytest
 import pytest_asyncio
-from upstreams import ONE_HOUR_MS, asked, delta, gathered, simulated, text_of, tier_of, under_way, verbatim
+from upstreams import ONE_HOUR_MS, asked, delta, gathered, passes, simulated, text_of, tier_of, under_way, verbatim
 
 from cacheguard.cascade.stream import HELD_LIMIT, OpenStream, open_stream
 from cacheguard.failures import AttemptFailed, FailureClass
@@ -53,7 +53,7 @@ async def verbatim_provider(plain_host):
 
 async def opened(provider, *, first_token_s=PATIENT_S, silence_s=PATIENT_S, total_s=PATIENT_S):
     tier = tier_of(provider, first_token_s=first_token_s, silence_s=silence_s)
-    return await open_stream(CALL, under_way(tier, limit_s=total_s))
+    return await open_stream(CALL, under_way(tier, limit_s=total_s), passes)
 
 
 async def read_until_it_breaks(stream):
@@ -98,11 +98,21 @@ async def test_what_was_held_back_is_given_first_and_once(plain_host, verbatim_p
     assert stream.completion().text == "Yes."
 
 
-@pytest.mark.parametrize("said", [{"reasoning_content": "Hm."}, {"refusal": "No."}, {"tool_calls": [{"index": 0}]}])
-async def test_reasoning_refusals_and_tool_calls_open_the_gate(plain_host, verbatim_provider, said):
+@pytest.mark.parametrize("said", [{"reasoning_content": "Hm."}, {"tool_calls": [{"index": 0}]}])
+async def test_reasoning_and_tool_calls_open_the_gate(plain_host, verbatim_provider, said):
     plain_host.streams(delta(role="assistant"), delta(**said), {"error": {"message": "Overloaded"}})
     chunks, _ = await read_until_it_breaks(await opened(verbatim_provider))
     assert len(chunks) == 2
+
+
+async def test_a_refusal_however_long_stays_behind_the_gate_since_another_tier_may_answer(
+    plain_host, verbatim_provider
+):
+    refused = [delta(refusal="No. ")] * (HELD_LIMIT + 1)
+    plain_host.streams(delta(role="assistant"), *refused, delta("stop"), DONE)
+    completion = await opened(verbatim_provider)
+    assert not isinstance(completion, OpenStream)
+    assert completion.refusal == "No. " * len(refused)
 
 
 async def test_a_stream_that_holds_back_its_first_word_for_too_long_is_empty(plain_host, verbatim_provider):

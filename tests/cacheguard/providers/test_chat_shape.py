@@ -185,7 +185,7 @@ def test_every_choice_is_told_in_chunks():
         ({"role": "assistant", "content": None, "refusal": None}, False),
         ({}, False),
         ({"content": " "}, True),
-        ({"refusal": "I"}, True),
+        ({"refusal": "I"}, False),
         ({"reasoning_content": "Hm"}, True),
         ({"reasoning": "Hm"}, True),
         ({"tool_calls": [TOOL_CALL]}, True),

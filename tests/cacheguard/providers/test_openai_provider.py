@@ -320,7 +320,7 @@ async def test_lines_may_end_in_carriage_returns(plain_host, verbatim_provider):
         ({"tool_calls": []}, False),
         ({}, False),
         ({"content": " "}, True),
-        ({"refusal": "No."}, True),
+        ({"refusal": "No."}, False),
         ({"reasoning_content": "Hm."}, True),
         ({"reasoning": "Hm."}, True),
         ({"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": ""}}]}, True),
