@@ -17,6 +17,9 @@ from cacheguard.scope import bypass_reason, scope_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from cacheguard.cache import Cache
     from cacheguard.cascade.flight import Flight
     from cacheguard.matching.decide import Decision, Match
@@ -82,11 +85,11 @@ class Corridor:
             return Recalled(Miss(MissReason.CUT))
         neighbours = await self._cache.neighbours(asked.scope, asked.question, vector)
         trace.note("neighbours", found=len(neighbours))
-        return Recalled(self._decide(asked, neighbours), vector)
+        return Recalled(self._decide(asked, neighbours, vector), vector)
 
-    def _decide(self, asked: Asked, matches: Sequence[Match]) -> Decision:
+    def _decide(self, asked: Asked, matches: Sequence[Match], vector: NDArray[np.float32] | None = None) -> Decision:
         route, now = asked.route, self._now()
-        judged = route.rule.judge(asked.question, matches, now)
+        judged = route.rule.judge(asked.question, matches, now, vector)
         return decide(judged, terms=route.terms, directives=asked.request.directives, now=now)
 
     async def _serve(self, asked: Asked, found: Hit | Stale) -> Reply:

@@ -12,6 +12,8 @@ from cacheguard.stores.base import NewPhrasing, Served
 from cacheguard.types import Answer, Origin, new_answer_id
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from cacheguard.question import Question
@@ -30,6 +32,8 @@ class Partitioned(Protocol):
     """Vector indexes, one per scope."""
 
     async def search(self, partition: str, vector: NDArray[np.float32], k: int) -> list[Neighbour]: ...
+
+    async def vectors(self, partition: str, ids: Sequence[int]) -> dict[int, NDArray[np.float32]]: ...
 
     async def add(self, partition: str, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> None: ...
 
@@ -59,10 +63,18 @@ class Cache:
         """
         nearest = await self._index.search(scope.key, vector, NEIGHBOURS)
         similarity = dict(nearest)
-        known = await self._store.known([neighbour.id for neighbour in nearest])
+        ids = [neighbour.id for neighbour in nearest]
+        known = await self._store.known(ids)
+        vectors = await self._index.vectors(scope.key, ids)
         barred = await self._store.barred(scope.key, question.key)
         return [
-            Match(phrasing, answer, similarity[phrasing.id], exact=phrasing.key == question.key)
+            Match(
+                phrasing,
+                answer,
+                similarity[phrasing.id],
+                exact=phrasing.key == question.key,
+                vector=vectors.get(phrasing.id),
+            )
             for phrasing, answer in known
             if answer.id not in barred
         ]

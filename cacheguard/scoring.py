@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from cacheguard.matching.decide import Decision, Judged
     from cacheguard.place import Place
     from cacheguard.question import Question
@@ -126,24 +129,25 @@ class Scoring:
         columns = line.split("\t")
         if len(columns) != 3 or columns[2] not in {"0", "1"}:  # noqa: PLR2004 - the header names three
             raise ValueError("is not prompt_a, prompt_b and 0 or 1, with tabs between them")
-        question, match, is_readable = await self._pair(*columns[:2])
-        [judged] = self._place.route.rule.judge(question, [match], time.time())
+        question, vector, match, is_readable = await self._pair(*columns[:2])
+        [judged] = self._place.route.rule.judge(question, [match], time.time(), vector)
         is_hit = is_readable and judged.accepted
         confidence = judged.confidence if is_readable else 0.0
         row = [*columns, f"{match.similarity:.6f}", f"{confidence:.6f}", "hit" if is_hit else "miss"]
         return Scored("\t".join(row), is_hit, is_hit and columns[2] == "0")
 
-    async def _pair(self, prompt: str, other: str) -> tuple[Question, Match, bool]:
-        """How near they are, and whether the model read both to their ends."""
+    async def _pair(self, prompt: str, other: str) -> tuple[Question, NDArray[np.float32] | None, Match, bool]:
+        """The question and its vector, how near the other is to it, and whether the model read both to their ends."""
         asked, known = self._place.asked(prompt), self._place.asked(other)
         scope = known.scope
         answer = Answer("", scope.key, scope.tenant, scope.route, "", Provenance(""), 0, 0)
         phrasing = Phrasing(0, "", scope.key, known.question.key, other, Origin.LOG, 0)
-        if asked.question.key == phrasing.key:
-            return asked.question, Match(phrasing, answer, 1.0, exact=True), True
+        exact = asked.question.key == phrasing.key
+        if exact and self._place.route.rule.trusts_exact:
+            return asked.question, None, Match(phrasing, answer, 1.0, exact=True), True
         embedded = await self._embedder.embed([prompt, other])
-        similarity = float(embedded.vectors[0] @ embedded.vectors[1])
-        return asked.question, Match(phrasing, answer, similarity), not any(embedded.cut)
+        mine, its = embedded.vectors
+        return asked.question, mine, Match(phrasing, answer, float(mine @ its), exact, its), not any(embedded.cut)
 
 
 async def _scored(line: Line | BadLine, scorer: Scorer, file: str) -> Scored | BadLine:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -43,6 +45,10 @@ class VectorIndex(Protocol):
 
     async def search(self, vector: NDArray[np.float32], k: int) -> list[Neighbour]:
         """The k nearest to float32 (dimension,), nearest first; fewer when the index holds fewer."""
+        ...
+
+    async def vectors(self, ids: Sequence[int]) -> dict[int, NDArray[np.float32]]:
+        """The vectors of those of the ids that are there, float32 (dimension,), as exactly as the index keeps them."""
         ...
 
     async def count(self) -> int: ...

@@ -10,6 +10,8 @@ from index.base import Neighbour
 from index.rows import checked, checked_query
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
 
@@ -55,6 +57,10 @@ class ExactIndex:
         return [
             Neighbour(*pair) for pair in zip(self._ids[nearest].tolist(), similarities[nearest].tolist(), strict=True)
         ]
+
+    async def vectors(self, ids: Sequence[int]) -> dict[int, NDArray[np.float32]]:
+        here = np.flatnonzero(np.isin(self._ids, ids))
+        return dict(zip(self._ids[here].tolist(), self._vectors[here].astype(np.float32), strict=True))
 
     async def count(self) -> int:
         return self._ids.size

@@ -19,7 +19,7 @@ from index.base import Neighbour, SnapshotUnusable
 from index.rows import checked, checked_query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -117,6 +117,12 @@ class Table:
             for row, similarity in zip(rows[0].tolist(), similarities[0].clip(-1, 1).tolist(), strict=True)
             if row != GONE
         ]
+
+    def vectors(self, ids: Sequence[int]) -> dict[int, NDArray[np.float32]]:
+        rows = {number: self._row_of[number] for number in ids if number in self._row_of}
+        if not rows:
+            return {}
+        return dict(zip(rows, self._rows.reconstruct_batch(np.fromiter(rows.values(), np.int64)), strict=True))
 
     def _parameters(self) -> faiss.SearchParameters:
         if self._living is None:
@@ -238,6 +244,10 @@ class FaissIndex:
         if self._table.graph or self._table.height <= INLINE_SCAN:
             return await alone(inline=True)
         return await _to_its_end(alone(inline=False))
+
+    async def vectors(self, ids: Sequence[int]) -> dict[int, NDArray[np.float32]]:
+        async with self._searching:
+            return self._table.vectors(ids)
 
     async def dump(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         """What `load` makes an index of."""

@@ -108,6 +108,11 @@ class Partitions:
             self._loaded.move_to_end(partition)
         return await loaded.index.search(vector, k)
 
+    async def vectors(self, partition: str, ids: Sequence[int]) -> dict[int, NDArray[np.float32]]:
+        """Those of a partition that is in memory, as one is that was searched a moment ago; {} elsewhere."""
+        loaded = self._loaded.get(partition)
+        return {} if loaded is None else await loaded.index.vectors(ids)
+
     async def add(self, partition: str, ids: ArrayLike, vectors: ArrayLike) -> None:
         """Add what the source holds by now. Does nothing for a partition that is not in memory."""
         loaded = await self._present(partition)

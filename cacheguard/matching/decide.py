@@ -11,6 +11,9 @@ from cacheguard.matching.freshness import Freshness, Use, freshness
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from cacheguard.matching.freshness import Directives, Terms
     from cacheguard.question import Question
     from cacheguard.types import Answer, Phrasing
@@ -30,12 +33,16 @@ class MissReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A phrasing of an answer near the question. similarity: cosine. exact: the folded texts are equal."""
+    """A phrasing of an answer near the question. similarity: cosine. exact: the folded texts are equal.
+
+    vector: the phrasing's, float32 (dimension,), unit length; None where none is at hand.
+    """
 
     phrasing: Phrasing
     answer: Answer
     similarity: float
     exact: bool = False
+    vector: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +102,13 @@ class Rule(Protocol):
     @property
     def trusts_exact(self) -> bool: ...
 
-    def judge(self, question: Question, matches: Sequence[Match], now: float) -> list[Judged]:
-        """One for each answer, the surest first. matches: phrasings of one scope, in any order. now: Unix seconds."""
+    def judge(
+        self, question: Question, matches: Sequence[Match], now: float, vector: NDArray[np.float32] | None = None
+    ) -> list[Judged]:
+        """One for each answer, the surest first.
+
+        matches: phrasings of one scope, in any order. now: Unix seconds. vector: the question's, as in a match.
+        """
         ...
 
 
@@ -107,7 +119,13 @@ class CosineThreshold:
     cosine: float
     trusts_exact: bool = True
 
-    def judge(self, question: Question, matches: Sequence[Match], now: float) -> list[Judged]:  # noqa: ARG002
+    def judge(
+        self,
+        question: Question,  # noqa: ARG002 - here and below: the protocol's
+        matches: Sequence[Match],
+        now: float,  # noqa: ARG002
+        vector: NDArray[np.float32] | None = None,  # noqa: ARG002
+    ) -> list[Judged]:
         return [
             Judged(match, min(1.0, max(0.0, match.similarity)), match.exact or match.similarity >= self.cosine)
             for match in nearest_of_each_answer(matches)

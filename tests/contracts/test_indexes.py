@@ -290,3 +290,16 @@ def test_whatever_happens_it_finds_what_brute_force_finds(name, steps):
         await agree(index, oracle, unit(3))
 
     asyncio.run(play())
+
+
+async def test_the_vectors_of_what_is_there_come_back_as_they_were_put(make):
+    index, vectors = make(SMALL), unit(20)
+    await index.add(np.arange(20), vectors)
+    await index.add(np.array([3]), vectors[7:8])
+    await index.remove(np.array([5]))
+    await settle(index)
+    found = await index.vectors([3, 5, 19, 99])
+    assert found.keys() == {3, 19}
+    assert {vector.dtype for vector in found.values()} == {np.dtype(np.float32)}
+    np.testing.assert_allclose(np.stack([found[3], found[19]]), vectors[[7, 19]], atol=1e-3)
+    assert await index.vectors([]) == await index.vectors([99]) == {}

@@ -1,0 +1,47 @@
+"""The rule in force on each route: the newest that the store holds, else the one of the settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from cacheguard.matching.decide import Judged, Match, Rule
+    from cacheguard.question import Question
+    from cacheguard.stores.base import StoredRules
+
+
+class InForce:
+    """A route's rule, which may change between two questions. version: 0 for that of the settings.
+
+    read: a rule of its stored body. Raises ValueError for one that this program can't follow.
+    """
+
+    def __init__(self, default: Rule, read: Callable[[str], Rule]) -> None:
+        self.rule = default
+        self.version = 0
+        self._read = read
+
+    @property
+    def trusts_exact(self) -> bool:
+        return self.rule.trusts_exact
+
+    def judge(
+        self, question: Question, matches: Sequence[Match], now: float, vector: NDArray[np.float32] | None = None
+    ) -> list[Judged]:
+        return self.rule.judge(question, matches, now, vector)
+
+    def change(self, version: int, body: str) -> None:
+        self.rule, self.version = self._read(body), version
+
+
+async def follow(store: StoredRules, rules: Mapping[str, InForce]) -> None:
+    """Put in force what is new in the store. Raises StoreError, or ValueError: what was in force stays so."""
+    for stored in await store.rules_in_force():
+        rule = rules.get(stored.route)
+        if rule is not None and rule.version != stored.version:
+            rule.change(stored.version, stored.body)
