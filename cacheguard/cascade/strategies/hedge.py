@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 # Of all requests, however slow the first tier becomes: the percentile follows a slump only after a while.
 SHARE = 0.07
-# As many as may be asked. With the 95th percentile and a slow tail of 5 %, p99 fell by 53 % only, since the percentile of
-# the newest calls often lies within the tail; with the 93rd it fell by 69 %, for 6.5 % more calls.
+# As many as may be asked. With the 95th percentile and a slow tail of 5 %, p99 fell by 53 % only, since the percentile
+# of the newest calls often lies within the tail; with the 93rd it fell by 69 %, for 6.5 % more calls.
 TAIL = 1 - SHARE
 
 
