@@ -1,0 +1,21 @@
+"""Texts in different languages."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from cacheguard.language import are_alike, language_of
+from cacheguard.matching.guards.base import Comparison
+
+
+class Language(Comparison):
+    """Both languages are sure, and not too near to be told apart: an answer is in the language of its question."""
+
+    name: ClassVar[str] = "language"
+
+    def differ(self, asked: str, known: str) -> bool:
+        ours = language_of(asked)
+        if ours is None:
+            return False
+        theirs = language_of(known)
+        return theirs is not None and not are_alike(ours, theirs)
