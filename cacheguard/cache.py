@@ -61,12 +61,17 @@ class Cache:
 
         Answers that someone called wrong for this very question are left out.
         """
+        nearest = await self.nearest(scope, question, vector)
+        barred = await self._store.barred(scope.key, question.key)
+        return [match for match in nearest if match.answer.id not in barred]
+
+    async def nearest(self, scope: Scope, question: Question, vector: NDArray[np.float32]) -> list[Match]:
+        """As neighbours, with what was called wrong."""
         nearest = await self._index.search(scope.key, vector, NEIGHBOURS)
         similarity = dict(nearest)
         ids = [neighbour.id for neighbour in nearest]
         known = await self._store.known(ids)
         vectors = await self._index.vectors(scope.key, ids)
-        barred = await self._store.barred(scope.key, question.key)
         return [
             Match(
                 phrasing,
@@ -76,7 +81,6 @@ class Cache:
                 vector=vectors.get(phrasing.id),
             )
             for phrasing, answer in known
-            if answer.id not in barred
         ]
 
     async def keep(self, asked: Asked, recalled: Recalled, text: str, provenance: Provenance, now: float) -> Match:

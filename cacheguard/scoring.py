@@ -126,15 +126,13 @@ class Scoring:
 
     async def pairs_line(self, line: str) -> Scored:
         """Would the one prompt be a hit if the other alone were in the cache? Raises ValueError."""
-        columns = line.split("\t")
-        if len(columns) != 3 or columns[2] not in {"0", "1"}:  # noqa: PLR2004 - the header names three
-            raise ValueError("is not prompt_a, prompt_b and 0 or 1, with tabs between them")
-        question, vector, match, is_readable = await self._pair(*columns[:2])
+        prompt, other, is_same = read_pair(line)
+        question, vector, match, is_readable = await self._pair(prompt, other)
         [judged] = self._place.route.rule.judge(question, [match], time.time(), vector)
         is_hit = is_readable and judged.accepted
         confidence = judged.confidence if is_readable else 0.0
-        row = [*columns, f"{match.similarity:.6f}", f"{confidence:.6f}", "hit" if is_hit else "miss"]
-        return Scored("\t".join(row), is_hit, is_hit and columns[2] == "0")
+        row = [line, f"{match.similarity:.6f}", f"{confidence:.6f}", "hit" if is_hit else "miss"]
+        return Scored("\t".join(row), is_hit, is_hit and not is_same)
 
     async def _pair(self, prompt: str, other: str) -> tuple[Question, NDArray[np.float32] | None, Match, bool]:
         """The question and its vector, how near the other is to it, and whether the model read both to their ends."""
@@ -148,6 +146,14 @@ class Scoring:
         embedded = await self._embedder.embed([prompt, other])
         mine, its = embedded.vectors
         return asked.question, mine, Match(phrasing, answer, float(mine @ its), exact, its), not any(embedded.cut)
+
+
+def read_pair(line: str) -> tuple[str, str, bool]:
+    """Both prompts, and whether they ask the same. Raises ValueError, which says what is wrong."""
+    columns = line.split("\t")
+    if len(columns) != 3 or columns[2] not in {"0", "1"}:  # noqa: PLR2004 - the header names three
+        raise ValueError("is not prompt_a, prompt_b and 0 or 1, with tabs between them")
+    return columns[0], columns[1], columns[2] == "1"
 
 
 async def _scored(line: Line | BadLine, scorer: Scorer, file: str) -> Scored | BadLine:
