@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, assert_never
-
-import httpx
 
 from cacheguard.failures import AttemptFailed, FailureClass
 from cacheguard.providers import conversation
@@ -99,7 +98,7 @@ class Messages:
 
     def classify(self, reply: ErrorReply) -> Verdict:
         kind = reply.word("type")
-        is_unknown = reply.status == httpx.codes.NOT_FOUND or kind == "not_found_error"
+        is_unknown = reply.status == HTTPStatus.NOT_FOUND or kind == "not_found_error"
         return Verdict(_class_of(kind, reply), reply.hint_s, unknown_model=is_unknown)
 
 

@@ -10,12 +10,15 @@ import re
 import time
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Protocol
 
-import httpx
-from httpx_sse import EventSource, SSEError
+import aiohttp
 
 from cacheguard.failures import AttemptFailed, FailureClass
+from cacheguard.providers.event_stream import EventStream
+from cacheguard.providers.outbound import proxy_to, trusted
 from cacheguard.providers.retry_after import retry_after_s
 
 if TYPE_CHECKING:
@@ -28,7 +31,7 @@ _DONE = "[DONE]"
 _ERROR_TEXT_LIMIT = 300
 _AN_ERROR_STATUS = re.compile("[45][0-9]{2}")
 # Compatible hosts that only answer questions say so, and thereby that they are there.
-_LISTS_NO_MODELS = frozenset({httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED})
+_LISTS_NO_MODELS = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,35 +118,54 @@ class Connection:
 
     def __init__(self, manners: Manners, host: Host) -> None:
         self._manners = manners
+        self._base_url = host.base_url
         self._headers = [_headers(manners, host, key) for key in host.keys]
-        self._client = httpx.AsyncClient(
-            base_url=host.base_url,
-            # Only connecting is timed here: whoever calls holds the clocks for tokens and total.
-            timeout=httpx.Timeout(None, connect=host.connect_timeout_s),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
-        )
+        # Looked up here and not by a first call, which would wait for them.
+        self._proxy, self._trusted = proxy_to(host.base_url), trusted()
+        # Only connecting is timed here: whoever calls holds the clocks for tokens and total.
+        self._timeout = aiohttp.ClientTimeout(connect=host.connect_timeout_s)
+        self._session: aiohttp.ClientSession | None = None
 
     @asynccontextmanager
     async def asked(
-        self, method: str, address: str, key: int, content: bytes = b"", *, fine: Container[int] = ()
-    ) -> AsyncIterator[httpx.Response]:
-        """The reply, its body still to be read. fine: statuses that are no failures, beside success.
+        self, method: str, path: str, key: int, content: bytes = b"", *, fine: Container[int] = ()
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The reply, its body still to be read. path: behind the host's address. fine: statuses beside success.
 
         What goes wrong while it is held, reading what was said included, is the host's failure.
         """
         with _classified():
-            request = self._client.build_request(method, address, content=content, headers=self._headers[key])
-            response = await self._client.send(request, stream=True)
-            try:
-                if not (response.is_success or response.status_code in fine):
-                    await response.aread()
-                    raise self._refused(response)
+            async with await self._sent(method, path, key, content) as response:
+                if not (_is_success(response.status) or response.status in fine):
+                    raise self._refused(response, await response.read())
                 yield response
-            finally:
-                await response.aclose()
 
     async def aclose(self) -> None:
-        await self._client.aclose()
+        if self._session is not None:
+            await self._session.close()
+
+    async def _sent(self, method: str, path: str, key: int, content: bytes) -> aiohttp.ClientResponse:
+        if self._session is None:
+            self._session = self._opened()
+        try:
+            return await self._session.request(
+                method,
+                f"{self._base_url}/{path}" if path else self._base_url,
+                data=BytesIO(content) if content else None,
+                headers=self._headers[key],
+                proxy=self._proxy,
+                allow_redirects=False,
+            )
+        except ValueError as exc:
+            raise AttemptFailed(FailureClass.TRANSPORT, "HTTP can't say the address or a header") from exc
+
+    def _opened(self) -> aiohttp.ClientSession:
+        """It belongs to the loop that runs, and where a provider is made there may be none."""
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=self._trusted),
+            timeout=self._timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
 
     def parse(self, data: bytes | str) -> Body:
         """The JSON object in `data`; an error object, which may come with a 200, fails as the error it is."""
@@ -154,14 +176,14 @@ class Connection:
             raise failed(self._manners, body["error"])
         return body
 
-    def _refused(self, response: httpx.Response) -> AttemptFailed:
+    def _refused(self, response: aiohttp.ClientResponse, content: bytes) -> AttemptFailed:
         try:
-            body = json.loads(response.content)
+            body = json.loads(content)
             error = (body[0] if isinstance(body, list) else body)["error"]  # Google's proxies wrap it in a list
         except (ValueError, KeyError, TypeError, IndexError):
-            error = {"message": f"HTTP {response.status_code}"}
+            error = {"message": f"HTTP {response.status}"}
         hint_s = retry_after_s(response.headers, time.time())
-        return failed(self._manners, error, status=response.status_code, hint_s=hint_s)
+        return failed(self._manners, error, status=response.status, hint_s=hint_s)
 
 
 class HttpProvider:
@@ -174,18 +196,17 @@ class HttpProvider:
     async def complete(self, call: Call) -> Completion:
         content = self._content(call, stream=False)
         async with self._host.asked("POST", self._wire.path(call.model, stream=False), call.key, content) as response:
-            return self._wire.read(self._host.parse(await response.aread()))
+            return self._wire.read(self._host.parse(await response.read()))
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
         content = self._content(call, stream=True)
         async with self._host.asked("POST", self._wire.path(call.model, stream=True), call.key, content) as response:
-            reading = self._wire.reading()
-            async for event in EventSource(response).aiter_sse():
-                if event.data == _DONE:
-                    reading.done = True
-                elif event.data:  # a ping or a retry hint has none: the standard passes over it, the parser doesn't
-                    for chunk in reading.read(self._host.parse(event.data)):
-                        yield chunk
+            if response.content_type != "text/event-stream":
+                raise AttemptFailed(FailureClass.TRANSPORT, "the reply is no event stream")
+            reading, events = self._wire.reading(), EventStream()
+            async for piece in response.content.iter_any():
+                for chunk in self._chunks(reading, events.feed(piece)):
+                    yield chunk
                 if reading.done:
                     break
             for chunk in reading.close():
@@ -198,6 +219,15 @@ class HttpProvider:
     async def aclose(self) -> None:
         await self._host.aclose()
 
+    def _chunks(self, reading: Reading, events: Iterable[str]) -> Iterator[Chunk]:
+        for data in events:
+            if data == _DONE:
+                reading.done = True
+            elif data:  # some hosts' pings have none
+                yield from reading.read(self._host.parse(data))
+            if reading.done:
+                break
+
     def _content(self, call: Call, *, stream: bool) -> bytes:
         try:
             return json.dumps(self._wire.request(call, stream=stream)).encode()
@@ -206,12 +236,14 @@ class HttpProvider:
             raise AttemptFailed(FailureClass.BAD_REQUEST, why) from exc
 
 
-def _headers(manners: Manners, host: Host, key: str) -> httpx.Headers:
+def _headers(manners: Manners, host: Host, key: str) -> Mapping[str, str]:
     """The host's own win over the format's, however they are written."""
-    headers = httpx.Headers(manners.headers(key))
-    headers.update(host.headers)
-    headers["Content-Type"] = "application/json"
-    return headers
+    headers = {**manners.headers(key), **host.headers, "Content-Type": "application/json"}
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _is_success(status: int) -> bool:
+    return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
 
 
 def failed(manners: Manners, error: Any, *, status: int | None = None, hint_s: float | None = None) -> AttemptFailed:
@@ -257,12 +289,12 @@ _CLASS_OF_STATUS: Mapping[int | None, FailureClass] = {
 def _classified() -> Iterator[None]:
     try:
         yield
-    except httpx.ConnectTimeout as exc:
+    except aiohttp.ConnectionTimeoutError as exc:
         raise AttemptFailed(FailureClass.TRANSPORT, "connecting took too long") from exc
-    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as exc:
-        raise AttemptFailed(FailureClass.TRANSPORT, f"{type(exc).__name__}: {exc}") from exc
-    except SSEError as exc:
-        raise AttemptFailed(FailureClass.TRANSPORT, "the reply is no event stream") from exc
+    except aiohttp.ClientError as exc:
+        # Its text may quote a proxy's address with its password, or what the host said: only the system's words.
+        why = exc.strerror if isinstance(exc, OSError) else None
+        raise AttemptFailed(FailureClass.TRANSPORT, ": ".join(filter(None, (type(exc).__name__, why)))) from exc
     except (ValueError, RecursionError) as exc:
         raise AttemptFailed(FailureClass.TRANSPORT, "the reply is no JSON") from exc
     except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as exc:

@@ -7,9 +7,8 @@ ErrorInfo).
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING
-
-import httpx
 
 from cacheguard.failures import FailureClass
 from cacheguard.providers.calling import ErrorReply, Verdict, class_of_status
@@ -40,7 +39,7 @@ _SPENT = re.compile(r"prepayment credits|spend(ing)? (cap|limit)", re.IGNORECASE
 
 def classify(reply: ErrorReply) -> Verdict:
     details = [detail for detail in reply.error.get("details") or () if isinstance(detail, dict)]
-    is_unknown = reply.status == httpx.codes.NOT_FOUND or reply.word("status") == "NOT_FOUND"
+    is_unknown = reply.status == HTTPStatus.NOT_FOUND or reply.word("status") == "NOT_FOUND"
     delay_s = _retry_delay_s(details)
     hint_s = reply.hint_s if delay_s is None else delay_s
     return Verdict(_class_of(reply, details), hint_s, unknown_model=is_unknown)

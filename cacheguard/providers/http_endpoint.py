@@ -7,9 +7,8 @@ whole of a body in plain text. `usage`, where the object has it, is read as Open
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 from typing import TYPE_CHECKING
-
-import httpx
 
 from cacheguard.failures import AttemptFailed, FailureClass
 from cacheguard.providers.base import Finish, Usage
@@ -19,6 +18,8 @@ from cacheguard.providers.chat_shape import chunks_of, read_chunk, read_usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
+
+    import aiohttp
 
     from cacheguard.providers.base import Body, Call, Chunk, Completion
     from cacheguard.providers.calling import Host
@@ -31,15 +32,13 @@ class HttpEndpoint:
     """One endpoint. answer_field: of the JSON object that it answers with."""
 
     def __init__(self, host: Host, answer_field: str) -> None:
-        self._url = host.base_url
         self._host = Connection(_Manners(), host)
         self._answer_field = answer_field
 
     async def complete(self, call: Call) -> Completion:
         content = _content(call)
-        async with self._host.asked("POST", self._url, call.key, content) as response:
-            await response.aread()
-            text, usage = self._read(response)
+        async with self._host.asked("POST", "", call.key, content) as response:
+            text, usage = await self._read(response)
             return ChatReply("", call.model).whole([Said(Finish.STOP, text)], usage)
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
@@ -48,18 +47,18 @@ class HttpEndpoint:
             yield read_chunk(body)
 
     async def probe(self, key: int = 0) -> None:
-        async with self._host.asked("OPTIONS", self._url, key, fine=_IS_THERE):
+        async with self._host.asked("OPTIONS", "", key, fine=_IS_THERE):
             pass
 
     async def aclose(self) -> None:
         await self._host.aclose()
 
-    def _read(self, response: httpx.Response) -> tuple[str, Usage]:
+    async def _read(self, response: aiohttp.ClientResponse) -> tuple[str, Usage]:
         """An empty body is an empty answer: nothing was found."""
-        kind = response.headers.get("content-type", "")
-        if not response.content or kind.startswith("text/plain"):
-            return response.text, Usage()
-        body = self._host.parse(response.content)
+        content = await response.read()
+        if not content or response.content_type == "text/plain":
+            return await response.text(errors="replace"), Usage()
+        body = self._host.parse(content)
         text = body[self._answer_field] or ""
         if not isinstance(text, str):
             raise TypeError(f"{self._answer_field} is not a text")
@@ -72,7 +71,7 @@ class _Manners:
 
     def classify(self, reply: ErrorReply) -> Verdict:
         """What isn't there is the endpoint's own affair, as a model that a host doesn't know: others may be asked."""
-        is_missing = reply.status == httpx.codes.NOT_FOUND
+        is_missing = reply.status == HTTPStatus.NOT_FOUND
         return Verdict(class_of_status(reply.status), reply.hint_s, unknown_model=is_missing)
 
 

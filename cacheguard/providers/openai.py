@@ -6,9 +6,8 @@ Source: platform.openai.com/docs/api-reference/chat, its guide "Error codes"; op
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING
-
-import httpx
 
 from cacheguard.failures import FailureClass
 from cacheguard.providers.base import Body, Call, Chunk, Completion
@@ -55,7 +54,7 @@ class ChatCompletions:
         return Verdict(
             _class_of(reply.status, code, reply.message),
             reply.hint_s,
-            unknown_model=reply.status == httpx.codes.NOT_FOUND or code == "model_not_found",
+            unknown_model=reply.status == HTTPStatus.NOT_FOUND or code == "model_not_found",
         )
 
 
@@ -123,7 +122,7 @@ def _class_of(status: int | None, code: str, message: str) -> FailureClass:
     """code: `error.code`, else `error.type`."""
     if code in _CLASS_OF_CODE:
         return _CLASS_OF_CODE[code]
-    is_the_hosts_fault = status is not None and status >= httpx.codes.INTERNAL_SERVER_ERROR
+    is_the_hosts_fault = status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR
     if not is_the_hosts_fault and _TOO_LONG.search(message):
         return FailureClass.CONTEXT_LENGTH
     return class_of_status(status)

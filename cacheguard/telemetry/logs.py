@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 VARIABLE = "CACHEGUARD_LOG"
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 # Below a warning, HTTP clients tell addresses and header fields, keys among them, and FAISS how it was loaded.
-TALKATIVE = ("httpx", "httpcore", "faiss")
+TALKATIVE = ("aiohttp", "httpx", "httpcore", "faiss")
 _FRAMES = 8
 # Made once: json.dumps with a `default` makes one for every event, a fifth of the event's cost.
 _ENCODER = json.JSONEncoder(default=str)

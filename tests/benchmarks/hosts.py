@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import aiohttp
 import httpx
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -31,7 +32,7 @@ class Host:
         self._config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
         self._config.load()
         self._state = ServerState()
-        self._http = httpx.AsyncClient(transport=self._transport(), base_url="http://host")
+        self._http = httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=str(path)), base_url="http://host")
 
     async def open(self) -> None:
         self._path.unlink(missing_ok=True)
@@ -50,7 +51,8 @@ class Host:
 
     def serve(self, provider: HttpProvider) -> None:
         """This is the host that the provider asks: its settings know addresses, but no Unix sockets."""
-        provider._host._client._transport = self._transport()
+        connector = aiohttp.UnixConnector(str(self._path), limit=0)
+        provider._host._session = aiohttp.ClientSession(connector=connector, timeout=provider._host._timeout)
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -58,9 +60,6 @@ class Host:
 
     def _protocol(self) -> asyncio.Protocol:
         return HttpToolsProtocol(config=self._config, server_state=self._state, app_state={})
-
-    def _transport(self) -> httpx.AsyncHTTPTransport:
-        return httpx.AsyncHTTPTransport(uds=str(self._path), limits=httpx.Limits(max_connections=None))
 
 
 @asynccontextmanager

@@ -25,7 +25,7 @@ from cacheguard.validation import REGISTRY
 from cacheguard.validation.relevance import Relevance
 from embeddings.base import EmbeddingError
 
-# One loop for all tests here: opening a provider loads certificates, which takes longer than most tests.
+# One loop for all tests here: a provider's connections belong to it.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 KNOWN = "Card limits change at once, and the app shows the new one."

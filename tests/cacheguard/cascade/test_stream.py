@@ -15,7 +15,7 @@ from cacheguard.providers.base import Call, Completion, Finish
 from cacheguard.providers.calling import Host, HttpProvider
 from cacheguard.providers.openai import ChatCompletions
 
-# One loop for all tests here: opening a provider loads certificates, which takes longer than most tests.
+# One loop for all tests here: a provider's connections belong to it.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 KNOWN = "Card limits change at once, and the app shows the new one."

@@ -17,7 +17,7 @@ KNOWN = "Card limits change at once, and the app shows the new one."
 DONE = b"data: [DONE]"
 STOP = delta("stop")
 
-# One loop for all tests here: opening a provider loads certificates, which takes longer than most tests.
+# One loop for all tests here: a provider's connections belong to it.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TRANSPORT, TRUNCATED, BAD_REQUEST = FailureClass.TRANSPORT, FailureClass.TRUNCATED, FailureClass.BAD_REQUEST

@@ -28,7 +28,7 @@ KEY_HEADERS = {
     "gemini": ("x-goog-api-key", "sk-1"),
 }
 
-# One loop for all tests here: opening a provider loads certificates, which takes longer than most tests.
+# One loop for all tests here: a provider's connections belong to it.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TRANSPORT, TRUNCATED, BAD_REQUEST = FailureClass.TRANSPORT, FailureClass.TRUNCATED, FailureClass.BAD_REQUEST

@@ -67,6 +67,7 @@ def test_what_is_below_the_level_and_what_http_clients_say_is_left_out():
     with logging_to(out, "debug"):
         logging.getLogger("httpcore.http11").debug("send headers Authorization: Bearer sk-secret")
         logging.getLogger("httpx").info("GET http://user:secret@host/")
+        logging.getLogger("aiohttp.client").debug("http://user:secret@proxy/")
     assert out.getvalue() == ""
 
 
