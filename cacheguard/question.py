@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     Message: TypeAlias = Mapping[str, Any]
 
-Context: TypeAlias = Literal["none", "exact"]
+Context: TypeAlias = Literal["none", "exact", "chain"]
 
 # Roles of messages that say how to answer, not what.
 INSTRUCTIONS = frozenset({"system", "developer"})
@@ -102,6 +102,12 @@ def _compatible(text: str) -> str:
 def last_turn(messages: Sequence[Message]) -> int:
     """Where the question stands; instructions may follow it."""
     return max(at for at, message in enumerate(messages) if message["role"] not in INSTRUCTIONS)
+
+
+def without_earlier(messages: Sequence[Message]) -> list[Message]:
+    """The same question as the first of a conversation under the same instructions."""
+    asked = last_turn(messages)
+    return [message for at, message in enumerate(messages) if at == asked or message["role"] in INSTRUCTIONS]
 
 
 def ask_instead(messages: Sequence[Message], text: str) -> list[Message]:

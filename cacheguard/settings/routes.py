@@ -35,8 +35,9 @@ class Cache(Section):
     refresh_ahead_hits: Count | None = None
     """After how many hits an answer is fetched anew in the last tenth of its ttl_s, before it is stale. Without it,
     that is done once it is stale."""
-    context: Literal["none", "exact"] = "exact"
-    """How earlier turns count. none: not at all. exact: they must be the same."""
+    context: Literal["none", "exact", "chain"] = "exact"
+    """How earlier turns count. none: not at all. exact: they must be the same. chain: the same, but for case, white
+    space and closing marks in what the user said."""
 
 
 class Route(Section):

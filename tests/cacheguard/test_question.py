@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cacheguard.question import NoQuestion, Question, ask_instead, fold, read_question, text_of
+from cacheguard.question import NoQuestion, Question, ask_instead, fold, read_question, text_of, without_earlier
 
 
 def any_text():
@@ -184,3 +184,12 @@ def test_other_words_replace_the_question_alone_wherever_instructions_stand(role
     earlier = [user("Hi"), {"role": "assistant", "content": "Hello!"}]
     messages = [*earlier, user("Where is it?", name="Ann"), *instructions]
     assert ask_instead(messages, words) == [*earlier, user(words, name="Ann"), *instructions]
+
+
+@given(st.lists(st.sampled_from(["system", "developer"]), max_size=3), any_text().filter(str.strip))
+def test_without_earlier_turns_a_question_is_a_first_one_under_the_same_instructions(roles, words):
+    instructions = [{"role": role, "content": "Be brief."} for role in roles]
+    earlier = [user("Hi"), {"role": "assistant", "content": "Hello!"}]
+    alone = without_earlier([*instructions, *earlier, user(words, name="Ann"), *instructions])
+    assert alone == [*instructions, user(words, name="Ann"), *instructions]
+    assert read_question(alone) == Question(words, fold(words))

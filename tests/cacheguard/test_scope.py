@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from openai.types.chat.completion_create_params import CompletionCreateParamsStreaming
 
-from cacheguard.question import read_question
+from cacheguard.question import fold, read_question
 from cacheguard.scope import _DEFAULTS, FIELDS, Bearing, bypass_reason, scope_of
 
 OF_SCOPE = sorted(field for field, bearing in FIELDS.items() if bearing is Bearing.SCOPE)
@@ -138,12 +138,39 @@ def test_history_divides_in_exact_and_not_in_none(one, other):
     assert key([*one, *ASKED], context="none") == key([*other, *ASKED], context="none") == key(context="none")
 
 
+def folded(turns):
+    return [(turn["role"], fold(turn["content"]) if turn["role"] == "user" else turn["content"]) for turn in turns]
+
+
+@given(turns, turns)
+def test_in_chain_histories_share_a_scope_only_where_their_users_words_fold_the_same(one, other):
+    shares = key([*one, *ASKED], context="chain") == key([*other, *ASKED], context="chain")
+    assert shares == (folded(one) == folded(other))
+
+
+@given(turns)
+def test_in_chain_a_way_of_writing_earlier_questions_does_not_matter(earlier):
+    shouted = [{**turn, "content": f" {turn['content']} "} if turn["role"] == "user" else turn for turn in earlier]
+    assert key([*shouted, *ASKED], context="chain") == key([*earlier, *ASKED], context="chain")
+
+
+def test_in_chain_an_answer_in_other_words_divides():
+    """«How do I install it?» has another answer where another thing was recommended, even in one letter's case."""
+    one, other = ([SPOKEN[0], {**SPOKEN[1], "content": said}, *ASKED] for said in ("Use awk.", "Use AWK."))
+    assert key(one, context="chain") != key(other, context="chain")
+
+
+@given(instructions)
+def test_a_first_turn_has_one_scope_whatever_the_context(system):
+    assert len({key([*system, *ASKED], context=context) for context in ("none", "exact", "chain")}) == 1
+
+
 @given(texts.filter(str.strip), texts.filter(str.strip))
 def test_the_question_itself_is_no_part_of_the_scope(one, other):
     assert key([{"role": "user", "content": one}]) == key([{"role": "user", "content": other}])
 
 
-@pytest.mark.parametrize("context", ["exact", "none"])
+@pytest.mark.parametrize("context", ["exact", "chain", "none"])
 def test_who_speaks_divides(context):
     """«What is my name?» has another answer for Ann than for Bob."""
     named = [key([{**ASKED[0], "name": name}], context=context) for name in ("Ann", "Bob")]
@@ -153,6 +180,7 @@ def test_who_speaks_divides(context):
 def test_the_name_in_an_earlier_turn_divides_like_the_turn():
     ann, bob = ([{**SPOKEN[0], "name": name}, SPOKEN[1], *ASKED] for name in ("Ann", "Bob"))
     assert key(ann) != key(bob)
+    assert key(ann, context="chain") != key(bob, context="chain")
     assert key(ann, context="none") == key(bob, context="none")
 
 

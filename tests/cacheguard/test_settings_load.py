@@ -439,7 +439,7 @@ def test_a_companys_own_service_needs_no_address_but_may_have_another(loaded):
         ),
         ("{tiers: [a], deadline_s: 0}", "deadline_s is '0'; it must be above 0"),
         ("{tiers: [a], cache: {ttl_s: -1}}", "cache.ttl_s is '-1'; it must be at least 0"),
-        ("{tiers: [a], cache: {context: chain}}", "cache.context is 'chain'; known: none, exact"),
+        ("{tiers: [a], cache: {context: last}}", "cache.context is 'last'; known: none, exact, chain"),
         (
             "{tiers: [a], cache: {decision: 1.5}}",
             "cache.decision must be auto, or a cosine above 0 and at most 1",
