@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 THRESHOLDS: Final = tuple(round(1 / (1 + math.exp(-tenths / 10)), 6) for tenths in range(76, -31, -1))
 # Halvings of [0, 1] until nothing changes in a float.
 _HALVINGS: Final = 60
+_MOST_HITS: Final = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +100,15 @@ def _clarity(wrong: NDArray[np.float64], served: NDArray[np.int64], max_wrong: f
 
 
 def hits_needed(max_wrong: float, wrong_share: float = 0.0, confidence: float = 0.95) -> int | None:
-    """How many labelled hits prove `max_wrong`, if such a share of them is wrong; None where no number does."""
-    if wrong_share >= max_wrong:
-        return None
+    """How many labelled hits are likely to prove `max_wrong`, if such a share of hits is wrong; None for millions."""
 
     def prove(hits: int) -> bool:
-        return at_most(math.floor(wrong_share * hits), hits, max_wrong) <= 1 - confidence
+        expected = wrong_share * hits
+        return at_most(math.ceil(expected + math.sqrt(expected)), hits, max_wrong) <= 1 - confidence
 
-    enough = 1
-    while not prove(enough):
-        enough *= 2
-    too_few = enough // 2
+    if wrong_share >= max_wrong or not prove(_MOST_HITS):
+        return None
+    too_few, enough = 0, _MOST_HITS
     while enough - too_few > 1:
         middle = (too_few + enough) // 2
         too_few, enough = (too_few, middle) if prove(middle) else (middle, enough)
@@ -117,9 +116,9 @@ def hits_needed(max_wrong: float, wrong_share: float = 0.0, confidence: float = 
 
 
 def labels_needed(points: Iterable[Point], asked: int, max_wrong: float, confidence: float = 0.95) -> int | None:
-    """How many labels at least prove `max_wrong` at one of these points, if further ones are like these.
+    """How many labels are likely to prove `max_wrong` at one of these points, if further ones are like these.
 
-    None where every point has too many wrong hits, or none at all: no number of labels helps.
+    None where too many hits of every point are wrong: no number of labels helps.
     """
     needed = [
         math.ceil(hits * asked / point.served)
