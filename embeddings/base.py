@@ -40,7 +40,9 @@ class EmbedderSpec:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """vectors: float32 (n, dimension), unit length. cut: for each text, whether its end was not read."""
+    """vectors: float32 (n, dimension), unit length. cut: for each text, whether some of it was not read: its end, or
+    words in letters that the model does not know. Such vectors say too little to be compared.
+    """
 
     vectors: NDArray[np.float32]
     cut: tuple[bool, ...]

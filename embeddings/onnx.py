@@ -10,6 +10,7 @@ import onnxruntime as ort
 from tokenizers import Tokenizer
 
 from embeddings.base import Embedded, EmbeddingError
+from embeddings.scripts import is_within, scripts_read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +44,9 @@ class Encoder:
         self._pad_id = int(padding.get("pad_id", 0))
         self._pad_left = padding.get("direction") == "left"
         self._tokenizer.no_padding()
+        pieces = self._tokenizer.decode_batch([[piece] for piece in self._tokenizer.get_vocab().values()])
+        self._scripts = scripts_read(pieces)
+        self._unknown = self._tokenizer.token_to_id(getattr(self._tokenizer.model, "unk_token", None) or "")
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         # A pattern of memory is kept for every shape of batch ever seen, and shapes never end.
@@ -63,7 +67,19 @@ class Encoder:
         for start, end in pairwise(_passes([len(encodings[i]) for i in order])):
             rows = order[start:end]
             vectors[rows] = self._run([encodings[i] for i in rows])
-        return Embedded(vectors, tuple(c or bool(e.overflowing) for c, e in zip(cut, encodings, strict=True)))
+        unread = map(self._is_unread, readable, encodings)
+        return Embedded(vectors, tuple(c or u for c, u in zip(cut, unread, strict=True)))
+
+    def _is_unread(self, text: str, encoding: Encoding) -> bool:
+        """Whether its end lies past what the model reads, or words are in letters that it does not know."""
+        if encoding.overflowing or not is_within(text, self._scripts):
+            return True
+        if self._unknown not in encoding.ids:
+            return False
+        # Two such words have one vector: the tokenizer knows none of more than 100 letters, as keys and hashes have.
+        spelt = self._tokenizer.encode(text)
+        unknown = [span for piece, span in zip(spelt.ids, spelt.offsets, strict=True) if piece == self._unknown]
+        return any(map(str.isalnum, "".join(text[start:end] for start, end in unknown)))
 
     def _readable(self, texts: Sequence[str]) -> tuple[list[str], list[bool]]:
         """As much of each text as the model could read, without half characters that JSON lets through."""

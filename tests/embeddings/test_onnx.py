@@ -77,6 +77,27 @@ def test_an_endless_text_without_words_is_called_cut(bundled):
     assert bundled.encode([" " * 1_000_000 + "hi"]).cut == (True,)
 
 
+@pytest.mark.parametrize(
+    ("text", "cut"),
+    [
+        ("Wie ändere ich mein Passwort?", False),
+        ("Where's the café? 🙂 → 10 €", False),
+        ("什么是天气预报", True),
+        ("Как мне изменить пароль?", True),
+        ("How should I translate 放心 to English?", True),
+        (f"Which key is {'ab1' * 50}?", True),
+    ],
+)
+def test_a_text_in_letters_that_the_model_does_not_know_is_called_cut(bundled, text, cut):
+    assert bundled.encode([text]).cut == (cut,)
+
+
+def test_of_chinese_questions_hardly_one_is_read(bundled, data):
+    with gzip.open(data / "pairs" / "oppo_zh.tsv.gz", "rt", encoding="utf-8") as lines:
+        texts = [line.split("\t")[0] for line in itertools.islice(lines, 1, 1001)]
+    assert sum(bundled.encode(texts).cut) >= 990
+
+
 def test_half_characters_do_not_stop_it(bundled):
     assert np.isfinite(bundled.encode(["broken \ud800 emoji"]).vectors).all()
 
