@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 RESERVE_S = 0.25
 # What clients are told when no provider gave a hint.
 RETRY_AFTER_S = 5.0
+LEFT_ALONE = "left alone to recover"
 
 
 class Admission:
@@ -89,6 +90,13 @@ class Admission:
         """Why a tier was passed over."""
         return self._passed_over[tier.name].why
 
+    @property
+    def last_hope(self) -> Tier | None:
+        """Of the tiers that are left alone, the one that may be looked at first."""
+        left_alone = {name for name, passed in self._passed_over.items() if passed.why == LEFT_ALONE}
+        hopes = (tier for tier in self._plan.models if tier.name in left_alone)
+        return min(hopes, key=lambda tier: tier.health.look_at(self._schema), default=None)
+
     def heard(self, tier: Tier, body: Mapping[str, Any], failure: AttemptFailed) -> None:
         """A call failed: what that says of who may be asked next."""
         left_alone_s = tier.health.retry_at(self._schema) - self._now()
@@ -97,9 +105,12 @@ class Admission:
             self._too_long = _TooLong(tier.abilities.context_window, input_tokens(body))
 
     def begin(
-        self, tier: Tier, body: Mapping[str, Any], later: Sequence[Tier], *, is_check: bool = False
+        self, tier: Tier, body: Mapping[str, Any], later: Sequence[Tier], *, is_check: bool = False, early: bool = False
     ) -> UnderWay | None:
-        """Leave for one call, and the money for it; None: the tier is passed over, for a reason that is noted."""
+        """Leave for one call, and the money for it; None: the tier is passed over, for a reason that is noted.
+
+        early: before a break is over, if it may be looked at.
+        """
         now = self._now()
         limit_s = self._deadline.attempt_s(tier.timeout_s, RESERVE_S if later or self._plan.template else 0.0, now)
         if why := self._hindrance(tier, body, limit_s, stands_by=bool(later), is_check=is_check):
@@ -112,11 +123,13 @@ class Admission:
             self._pass_over(tier, self._purse.why, wait_s=self._purse.resets_in_s)
             return None
         schema = schema_key(body) if is_check else self._schema
-        leave = tier.health.admit(schema, now)
+        leave = tier.health.admit(schema, now, early=early)
         if leave is None:
             reservation.settle(0.0)
-            self._pass_over(tier, "left alone to recover", wait_s=tier.health.retry_at(schema) - now)
+            self._pass_over(tier, LEFT_ALONE, wait_s=tier.health.retry_at(schema) - now)
             return None
+        if early:
+            self._passed_over.pop(tier.name, None)  # it is asked after all
         call = UnderWay(
             tier,
             leave,

@@ -2,7 +2,7 @@
 
 Time is an argument. Counting is by share over a sliding minute, as in resilience4j and Polly v8, and where a minute
 sees too few calls, by failures in a row, as in Envoy. Half-open lets one probe through at a time, two successes close
-it, a failure doubles the break.
+it, a failure doubles the break. Who has nobody else to ask may look now and then before a break is over.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 from typing import TYPE_CHECKING
 
 from cacheguard.failures import FailureClass
@@ -80,6 +81,7 @@ class Breaker:
         self._open_until: float | None = None
         self._successes = 0
         self._probing = False
+        self._looked_at = 0.0
         self.reason = ""
 
     def state(self, now: float) -> State:
@@ -87,20 +89,24 @@ class Breaker:
             return State.CLOSED
         return State.OPEN if now < self._open_until else State.HALF_OPEN
 
-    def admit(self, now: float) -> Permit | None:
-        """A permit, or None: leave the tier alone until `retry_at`."""
-        match self.state(now):
-            case State.CLOSED:
-                return Permit(is_probe=False)
-            case State.HALF_OPEN if not self._probing:
-                self._probing = True
-                return Permit(is_probe=True)
-            case _:
-                return None
+    def admit(self, now: float, *, early: bool = False) -> Permit | None:
+        """A permit, or None: leave the tier alone until `retry_at`; early: until `look_at`."""
+        if self._open_until is None:
+            return Permit(is_probe=False)
+        if self._probing or now < (self.look_at() if early else self._open_until):
+            return None
+        self._probing, self._looked_at = True, now
+        return Permit(is_probe=True)
 
     def retry_at(self) -> float:
         """When a call may be admitted again; in the past where one may be now."""
         return self._open_until or 0.0
+
+    def look_at(self) -> float:
+        """When a call may be admitted for whom there is nobody else to ask, be the break over or not."""
+        if self._open_until is None:
+            return 0.0
+        return inf if self._probing else min(self._open_until, self._looked_at + self._terms.first_break_s)
 
     def votes(self, now: float) -> Counter[Vote]:
         """The window's calls, by what they said."""
@@ -123,9 +129,13 @@ class Breaker:
             self._probing = False
 
     def _record_probe(self, vote: Vote, now: float) -> None:
+        is_early = self.state(now) is State.OPEN
         if vote is not Vote.WELL:
-            self._open(f"probe: {vote}", self._break_s * 2, now)
+            if not is_early:  # a break is no longer for having been looked into
+                self._open(f"probe: {vote}", self._break_s * 2, now)
             return
+        if is_early:
+            self._open_until = now
         self._successes += 1
         if self._successes >= self._terms.successes_to_close:
             self._open_until, self._break_s, self.reason = None, 0.0, ""
@@ -136,6 +146,7 @@ class Breaker:
         self._break_s = min(break_s, self._terms.longest_break_s)
         # Jitter: replicas that saw the same fault at once must not all probe at once.
         self._open_until = now + self._break_s * self._random.uniform(0.8, 1.2)
+        self._looked_at = now
         self._successes = 0
         self.reason = reason
 

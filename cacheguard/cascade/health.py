@@ -51,14 +51,17 @@ class Health:
         self._calls = Breaker(terms, random)
         self._answers: OrderedDict[str, Breaker] = OrderedDict()
 
-    def admit(self, schema: str, now: float) -> Leave | None:
-        """Leave for a call whose answer shall have this response schema ("": any), or None: leave the tier alone."""
+    def admit(self, schema: str, now: float, *, early: bool = False) -> Leave | None:
+        """Leave for a call whose answer shall have this response schema ("": any), or None: leave the tier alone.
+
+        early: for whom there is nobody else to ask, from `look_at` on.
+        """
         key = self.keys.take(now)
         if key is None:
             return None
         permits: list[tuple[Breaker, Permit]] = []
         for breaker in (self._calls, self._answering(schema)):
-            permit = breaker.admit(now)
+            permit = breaker.admit(now, early=early)
             if permit is None:
                 for taken, seat in permits:
                     taken.give_back(seat)
@@ -90,6 +93,13 @@ class Health:
     def retry_at(self, schema: str) -> float:
         """When a call may be admitted again; in the past where one may be now."""
         return max(self.keys.retry_at(), self._calls.retry_at(), self._answering(schema).retry_at())
+
+    def look_at(self, schema: str) -> float:
+        """When a call may be admitted early: now and then in the midst of a break.
+
+        Never before a key may be used: until then its provider has asked to be left alone, or refuses it.
+        """
+        return max(self.keys.retry_at(), self._calls.look_at(), self._answering(schema).look_at())
 
     def state(self, now: float) -> tuple[State, str]:
         """Of the tier as a whole, and why."""

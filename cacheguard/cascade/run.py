@@ -95,6 +95,8 @@ class Run:
         given = await self.plan.strategy.answer(self, models) if models else None
         if given is not None:
             return self._outcome_of(given)
+        if early := await self._from_last_hope():
+            return early
         if self._giveable and not (self.plan.is_backed and self.may_go_on):
             # Of one that is only unchecked, nothing is known against it.
             best, tier = max(self._giveable, key=lambda one: one[0].unchecked)
@@ -107,16 +109,32 @@ class Run:
                 return Answered(completion, template, self.tried, may_be_kept=False)
         return self._failed()
 
+    async def _from_last_hope(self) -> Answered | None:
+        """Where there is nothing else to give: what a tier says that is left alone, lest nobody learn that it is back.
+
+        It is asked past the strategy, so its answer is not kept; and for a whole one, since none takes over a stream.
+        """
+        has_better = self._giveable or self.plan.template or self.plan.is_backed
+        tier = self._admission.last_hope
+        if has_better or tier is None or not self.may_go_on:
+            return None
+        given = await self.ask(tier, whole=True, once=True, early=True)
+        if given is None:
+            return None
+        assert isinstance(given.content, Completion)  # noqa: S101 - asked for as a whole
+        return Answered(given.content, given.tier, self.tried, may_be_kept=False)
+
     async def ask(
-        self, tier: Tier, later: Sequence[Tier] = (), *, whole: bool = False, once: bool = False
+        self, tier: Tier, later: Sequence[Tier] = (), *, whole: bool = False, once: bool = False, early: bool = False
     ) -> Given | None:
         """Ask one tier, and once more where its failure says so; None: it gave nothing that may be given.
 
         later: who stands by. whole: wait for the answer's end even where a stream is wanted. once: no second try.
+        early: even before a break is over, if it may be looked at.
         """
         body = tier.adaptation.adapted(self.body)
         for is_first_try in (True, False):
-            call = self._admission.begin(tier, body, later)
+            call = self._admission.begin(tier, body, later, early=early)
             if call is None:
                 return None
             try:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from math import inf
 from random import Random
 
 import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -99,6 +101,54 @@ def test_a_straggler_from_before_the_break_neither_closes_nor_prolongs_it():
     assert breaker.state(101.0) is State.OPEN
 
 
+def in_a_long_break():
+    """A breaker half a minute into a break of over two."""
+    breaker, now = Breaker(TERMS, Random(1)), 100.0
+    calls(breaker, [Vote.TRANSPORT] * 5, now)
+    for _ in range(5):
+        now = breaker.retry_at()
+        breaker.record(breaker.admit(now), Vote.TRANSPORT, now)
+    return breaker, now + 30
+
+
+def test_a_look_that_finds_it_well_ends_the_break_and_one_more_success_closes_it():
+    breaker, now = in_a_long_break()
+    assert breaker.admit(now) is None
+    breaker.record(breaker.admit(now, early=True), Vote.WELL, now)
+    assert breaker.state(now) is State.HALF_OPEN
+    breaker.record(breaker.admit(now), Vote.WELL, now)
+    assert breaker.state(now) is State.CLOSED
+
+
+def test_the_next_break_after_a_look_that_was_mistaken_is_twice_as_long_as_before():
+    breaker, now = in_a_long_break()
+    begun_s = breaker.retry_at() - now + 30
+    breaker.record(breaker.admit(now, early=True), Vote.WELL, now)
+    breaker.record(breaker.admit(now), Vote.TRANSPORT, now)
+    assert breaker.retry_at() - now > begun_s
+
+
+def test_a_look_that_lasts_beyond_the_break_is_the_probe_that_it_kept_waiting():
+    breaker, now = in_a_long_break()
+    look, over = breaker.admit(now, early=True), breaker.retry_at()
+    assert breaker.admit(over) is None
+    breaker.record(look, Vote.TRANSPORT, over)
+    assert breaker.state(over) is State.OPEN
+
+
+@given(waits=st.lists(st.floats(0, 20)), vote=st.sampled_from([vote for vote in Vote if vote is not Vote.WELL]))
+def test_looks_are_as_far_apart_as_a_first_break_is_long_and_their_failures_do_not_prolong_it(waits, vote):
+    breaker, now = in_a_long_break()
+    back, reason, looks = breaker.retry_at(), breaker.reason, []
+    for wait_s in waits:
+        now += wait_s
+        if now < back and (look := breaker.admit(now, early=True)):
+            looks.append(now)
+            breaker.record(look, vote, now)
+        assert (breaker.retry_at(), breaker.reason) == (back, reason)
+    assert all(later >= earlier + TERMS.first_break_s for earlier, later in pairwise(looks))
+
+
 @pytest.mark.parametrize("failure", [c for c in FailureClass if c not in VOTES])
 def test_what_is_not_an_illness_has_no_vote(failure):
     assert failure in {
@@ -139,6 +189,14 @@ class Sequences(RuleBasedStateMachine):
         if permit is not None:
             self.under_way.append(permit)
 
+    @rule()
+    def look(self):
+        may_look = self.breaker.look_at() <= self.now
+        permit = self.breaker.admit(self.now, early=True)
+        assert (permit is not None) == may_look
+        if permit is not None:
+            self.under_way.append(permit)
+
     @precondition(lambda self: self.under_way)
     @rule(vote=st.sampled_from(Vote), place=st.integers(0, 10))
     def end(self, vote, place):
@@ -158,6 +216,11 @@ class Sequences(RuleBasedStateMachine):
     def it_says_when_to_come_back(self):
         is_open = self.breaker.state(self.now) is State.OPEN
         assert is_open == (self.breaker.retry_at() > self.now)
+
+    @invariant()
+    def a_look_is_never_later_than_the_next_call(self):
+        is_probing = any(permit.is_probe for permit in self.under_way)
+        assert self.breaker.look_at() <= (inf if is_probing else self.breaker.retry_at())
 
     @invariant()
     def nothing_is_shut_for_ever(self):

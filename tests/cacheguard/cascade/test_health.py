@@ -88,6 +88,45 @@ def test_a_rate_limit_is_never_shortened(hints):
         assert tier.retry_at("") >= max(before, NOW + hint)
 
 
+def test_in_a_break_it_may_be_looked_at_by_whoever_has_nobody_else_to_ask():
+    tier = health()
+    calls(tier, failed(FailureClass.TRANSPORT))
+    calls(tier, failed(FailureClass.TRANSPORT), now=tier.retry_at(""))
+    later = tier.look_at("")
+    assert later < tier.retry_at("")
+    assert tier.admit("", later) is None
+    tier.admit("", later, early=True).ended(None, later)
+    assert tier.state(later)[0] is State.HALF_OPEN
+
+
+@pytest.mark.parametrize("schema", ["", "invoice"])
+def test_a_break_for_one_schema_is_looked_into_by_those_who_want_it(schema):
+    tier = health()
+    calls(tier, failed(FailureClass.SCHEMA), schema=schema)
+    later = tier.look_at(schema)
+    assert NOW < later <= tier.retry_at(schema)
+    tier.admit(schema, later, early=True).ended(None, later)
+    assert tier.admit(schema, later) is not None
+
+
+@given(
+    of_the_key=st.sampled_from(
+        [failed(FailureClass.RATE_LIMIT, retry_after_s=60), failed(FailureClass.QUOTA), failed(FailureClass.AUTH)]
+    ),
+    others=st.lists(st.sampled_from([failed(FailureClass.TRANSPORT), failed(FailureClass.EMPTY)]), max_size=8),
+    wait_s=st.floats(0, 600),
+)
+def test_a_provider_that_asked_to_be_left_alone_is_never_looked_at_early(of_the_key, others, wait_s):
+    tier = health()
+    failures = [of_the_key, *others]
+    for leave, failure in [(tier.admit("", NOW), failure) for failure in failures]:
+        leave.ended(failure, NOW)
+    later = NOW + wait_s
+    may_look = tier.look_at("") <= later
+    assert (tier.admit("", later, early=True) is not None) == may_look
+    assert not may_look or tier.keys.retry_at() <= later
+
+
 def test_an_abandoned_probe_gives_its_seat_back():
     tier = health()
     calls(tier, failed(FailureClass.TRANSPORT))
