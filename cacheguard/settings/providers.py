@@ -15,7 +15,8 @@ BASE_URLS = {"anthropic": "https://api.anthropic.com", "gemini": "https://genera
 
 class Breaker(Section):
     minimum_calls: Count = 5
-    """Calls within a minute before their failures can tell that a model is down; it is then left alone to recover."""
+    """Calls within a minute before their failures can tell that a model is down, or as many failures in a row, where a
+    minute sees fewer; it is then left alone to recover."""
 
 
 class Provider(Section):
