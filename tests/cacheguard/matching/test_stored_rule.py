@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from cacheguard.matching.confidence import Calibrated, default_model
+from cacheguard.matching.stored_rule import read_rule, write_rule
+
+
+@pytest.fixture
+def rule():
+    return Calibrated(default_model(), 0.875, trusts_exact=False)
+
+
+def test_a_rule_is_read_as_it_was_written(rule):
+    body = write_rule(rule)
+    again = read_rule(body)
+    assert (again.threshold, again.trusts_exact) == (0.875, False)
+    assert write_rule(again) == body
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"threshold": 0},
+        {"threshold": 1.5},
+        {"threshold": None},
+        {"threshold": float("nan")},
+        {"trusts_exact": "no"},
+        {"model": {}},
+        {"model": None},
+    ],
+)
+def test_what_is_no_rule_is_refused(rule, wrong):
+    with pytest.raises(ValueError, match=r"rule|model"):
+        read_rule(json.dumps(json.loads(write_rule(rule)) | wrong))
+
+
+@pytest.mark.parametrize("body", ["", "[]", "{}", "null", '{"cosine": 0.9}'])
+def test_a_body_of_another_kind_is_refused(body):
+    with pytest.raises(ValueError):  # noqa: PT011 - json's own words among them
+        read_rule(body)
