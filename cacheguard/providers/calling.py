@@ -156,8 +156,10 @@ class Connection:
                 proxy=self._proxy,
                 allow_redirects=False,
             )
+        except aiohttp.ClientError:  # a refused certificate is a ValueError too
+            raise
         except ValueError as exc:
-            raise AttemptFailed(FailureClass.TRANSPORT, "HTTP can't say the address or a header") from exc
+            raise AttemptFailed(FailureClass.TRANSPORT, "HTTP can't say one of the headers") from exc
 
     def _opened(self) -> aiohttp.ClientSession:
         """It belongs to the loop that runs, and where a provider is made there may be none."""

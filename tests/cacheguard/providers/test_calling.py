@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import shutil
+import ssl
+import subprocess
 from contextlib import aclosing, asynccontextmanager
 
 import pytest
@@ -14,6 +17,7 @@ from cacheguard.failures import AttemptFailed, FailureClass
 from cacheguard.providers.base import Call
 from cacheguard.providers.calling import Host, HttpProvider
 from cacheguard.providers.openai import ChatCompletions
+from cacheguard.providers.outbound import trusted
 
 CALL = Call("gpt", asked())
 YES = json.dumps({"choices": [{"message": {"content": "Yes."}, "finish_reason": "stop"}]}).encode()
@@ -57,10 +61,10 @@ class RawHost:
 
 
 @asynccontextmanager
-async def raw_host(content, *, stays=True):
+async def raw_host(content, *, stays=True, tls=None):
     host = RawHost(content, stays=stays)
-    async with await asyncio.start_server(host.serve, "127.0.0.1", 0) as server:
-        host.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    async with await asyncio.start_server(host.serve, "127.0.0.1", 0, ssl=tls) as server:
+        host.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
         yield host
 
 
@@ -201,6 +205,33 @@ async def test_cookies_are_not_kept():
         for _ in range(2):
             await answer(provider, streamed=False)
         assert "cookie" not in host.heads[1].lower()
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """A file with a certificate of this machine's own, and its key."""
+    if not (openssl := shutil.which("openssl")):
+        pytest.skip("openssl, which makes certificates, is not installed")
+    file = tmp_path / "own.pem"
+    name = ["-subj", "/CN=own", "-addext", "subjectAltName=IP:127.0.0.1"]
+    made = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", file, "-out", file, *name]
+    subprocess.run(made, check=True, capture_output=True)
+    return file
+
+
+async def test_only_a_host_whose_certificate_is_trusted_is_asked(certificate, monkeypatch):
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate)
+    async with raw_host(reply(), tls=tls) as host:
+        async with provider_of(host) as provider:
+            with pytest.raises(AttemptFailed, match="certificate verify failed") as failed:
+                await answer(provider, streamed=False)
+        assert (failed.value.failure, host.heads) == (FailureClass.TRANSPORT, [])
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        trusted.cache_clear()
+        async with provider_of(host) as provider:
+            assert await answer(provider, streamed=False) == "Yes."
+        trusted.cache_clear()
 
 
 @either_way
