@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeAlias, get_args
 
 from pydantic import Field, model_validator
 
@@ -20,6 +20,10 @@ from cacheguard.settings.values import (
     refuse,
 )
 
+Guard: TypeAlias = Literal[
+    "numbers", "negation", "one_word", "direction", "names", "time_sensitive", "personal", "language"
+]
+
 
 class Cache(Section):
     mode: Literal["read-write", "read-only", "write-only", "off"] = "read-write"
@@ -32,6 +36,8 @@ class Cache(Section):
     """Seconds past ttl_s in which an answer is given when every tier fails (RFC 5861)."""
     decision: Decision = "auto"
     """When a similar question counts as the same: auto, or a cosine above 0 and at most 1."""
+    guards: tuple[Guard, ...] = get_args(Guard)
+    """Which guards may object to an answer, however near its question is; [] for none."""
     refresh_ahead_hits: Count | None = None
     """After how many hits an answer is fetched anew in the last tenth of its ttl_s, before it is stale. Without it,
     that is done once it is stale."""

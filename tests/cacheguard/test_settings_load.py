@@ -445,10 +445,17 @@ def test_a_companys_own_service_needs_no_address_but_may_have_another(loaded):
             "cache.decision must be auto, or a cosine above 0 and at most 1",
         ),
         (
+            "{tiers: [a], cache: {guards: [numbers, name]}}",
+            (
+                "cache.guards[1] is 'name'; did you mean 'names'? known: numbers, negation, one_word, direction, "
+                "names, time_sensitive, personal, language"
+            ),
+        ),
+        (
             "{tiers: [a], cache: {max_wrong_hits: 0.01}}",
             (
                 "cache.max_wrong_hits is unknown; known: mode, ttl_s, stale_while_revalidate_s, stale_if_error_s, "
-                "decision, refresh_ahead_hits, context"
+                "decision, guards, refresh_ahead_hits, context"
             ),
         ),
         ("{tiers: [a, a]}", "tiers[0] is 'a', a template, which always answers: put it last"),

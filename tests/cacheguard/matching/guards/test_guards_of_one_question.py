@@ -7,6 +7,7 @@ import pytest
 from cacheguard.matching.decide import Match
 from cacheguard.matching.guards import GUARDS, first_veto, make_guards
 from cacheguard.question import Question
+from cacheguard.settings import Cache
 from cacheguard.types import Answer, Origin, Phrasing, Provenance
 
 NOW = 1_767_225_600.0  # the first second of 2026
@@ -124,6 +125,11 @@ def test_guards_are_asked_in_their_own_order_and_the_first_veto_counts():
     assert first_veto(*both, make_guards(["direction"]), NOW) == "direction"
     assert first_veto(*both, make_guards(["names"]), NOW) == ""
     assert first_veto(*both, (), NOW) == ""
+
+
+def test_settings_name_every_guard_and_ask_all_of_them_unless_told_otherwise():
+    assert Cache().guards == tuple(GUARDS)
+    assert make_guards(Cache(guards=[]).guards) == ()
 
 
 @pytest.mark.parametrize("guard", GUARDS)
