@@ -20,6 +20,7 @@ CacheGuardError
 ├── FileUnusable              a file that a command was given can't be read as what it should be
 └── StoreError                the cache's fault; never reaches a client whose tiers are up
     ├── StoreUnusable         can't be read or written
+    ├── RuleChanged           another process has put a rule in force meanwhile
     └── ModelMismatch         its vectors were made by another model
 """
 
@@ -174,6 +175,10 @@ class StoreError(CacheGuardError):
 
 class StoreUnusable(StoreError):
     """The place can't be read or written: the message names it and the way out."""
+
+
+class RuleChanged(StoreError):
+    """What was decided about a route's rule was decided about an earlier one."""
 
 
 class ModelMismatch(StoreError):

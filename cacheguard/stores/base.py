@@ -79,7 +79,10 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A semantic hit as it was given, so that feedback on the completion finds question and answer again."""
+    """A semantic hit as it was given, so that a verdict finds question and answer again; or an answer that came near.
+
+    completion_id: of a near-miss, an id of its own.
+    """
 
     completion_id: str
     scope: str
@@ -89,6 +92,9 @@ class Served:
     phrasing_id: int
     similarity: float
     at: float
+    route: str = ""
+    confidence: float = 0.0
+    is_near_miss: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +127,7 @@ class Counts:
 class StoredRule:
     """A decision rule of a route. version: from 1, by route; the newest is in force. body: JSON, as the rule wrote it.
 
-    by: what made it, such as "tune".
+    by: what made it, "tune" or "tightening".
     """
 
     route: str
@@ -132,7 +138,7 @@ class StoredRule:
 
 
 class Account(NamedTuple):
-    """Who spends. kind: "route" or "tenant"."""
+    """Who spends. kind: "route", "tenant" or "judge", which has the name of its route."""
 
     kind: str
     name: str
@@ -150,7 +156,7 @@ class Answers(Protocol):
     """Answers and the phrasings that they own."""
 
     async def exact(self, scope: str, key: str) -> Known | None:
-        """The phrasing of `scope` with this folded text, with its answer."""
+        """The phrasing of `scope` with this folded text, with its answer; None where that is barred for it."""
         ...
 
     async def known(self, phrasing_ids: Sequence[int]) -> list[Known]:
@@ -165,6 +171,10 @@ class Answers(Protocol):
         A phrasing whose (scope, key) exists already moves to this answer and keeps its id; an answer that
         loses its last phrasing so is removed.
         """
+        ...
+
+    async def add_phrasings(self, answer_id: str, phrasings: Sequence[NewPhrasing]) -> list[int]:
+        """Give the answer more phrasings, as `keep` does, and change nothing else of it; [] where it is gone."""
         ...
 
     async def remove(self, which: Filter) -> int:
@@ -204,8 +214,8 @@ class Labels(Protocol):
 
     async def add_labels(self, labels: Sequence[Label]) -> None: ...
 
-    async def labels(self, route: str) -> list[Label]:
-        """A route's labels, oldest first."""
+    async def labels(self, route: str, newest: int | None = None) -> list[Label]:
+        """A route's labels, oldest first. newest: so many of the newest."""
         ...
 
     async def barred(self, scope: str, key: str) -> frozenset[str]:
@@ -213,10 +223,18 @@ class Labels(Protocol):
         ...
 
     async def add_served(self, served: Served) -> None:
-        """Remember a hit for feedback. Best effort: may return before it is durable; old ones are dropped."""
+        """Remember it for a verdict. Best effort: may return before it is durable; old ones are dropped."""
         ...
 
     async def served(self, completion_id: str) -> Served | None: ...
+
+    async def unjudged(self, route: str, limit: int) -> list[Served]:
+        """What was served or came near, is still in the cache, and has no label, newest first; each pair once."""
+        ...
+
+    async def hit_times(self, route: str, limit: int) -> list[float]:
+        """When the newest semantic hits of a route were given, ascending."""
+        ...
 
 
 class Reembedding(Protocol):
@@ -245,8 +263,13 @@ class Spending(Protocol):
 class StoredRules(Protocol):
     """The decision rules of routes, all that ever were in force."""
 
-    async def add_rule(self, route: str, body: str, *, by: str, created_at: float) -> StoredRule:
-        """Put a rule in force, for all processes that share the store."""
+    async def add_rule(
+        self, route: str, body: str, *, by: str, created_at: float, after: int | None = None
+    ) -> StoredRule:
+        """Put a rule in force, for all processes that share the store.
+
+        after: the version that it follows, 0 for the first. Raises RuleChanged where that is not the newest any more.
+        """
         ...
 
     async def rules(self, route: str) -> list[StoredRule]:

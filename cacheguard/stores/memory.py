@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import defaultdict, deque
 from dataclasses import replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from cacheguard.errors import ModelMismatch, StoreError
+from cacheguard.errors import ModelMismatch, RuleChanged, StoreError
 from cacheguard.stores.base import Change, Counts, Filter, Known, Label, NewPhrasing, Served, StoredRule, Vectors
 from cacheguard.types import Answer, Phrasing
 
@@ -36,6 +38,7 @@ class MemoryStore:
         self._vectors: dict[int, tuple[str, NDArray[np.float32]]] = {}  # with their model's fingerprint
         self._changes: deque[Change] = deque(maxlen=history)
         self._labels: list[Label] = []
+        self._said: defaultdict[tuple[str, str], list[Label]] = defaultdict(list)  # the same by (scope, key)
         self._served: dict[str, Served] = {}
         self._spent: defaultdict[SpendingKey, float] = defaultdict(float)
         self._rules: defaultdict[str, list[StoredRule]] = defaultdict(list)
@@ -55,7 +58,9 @@ class MemoryStore:
 
     async def exact(self, scope: str, key: str) -> Known | None:
         id_ = self._ids.get((scope, key))
-        return None if id_ is None else self._known(id_)
+        if id_ is None or self._phrasings[id_].answer_id in await self.barred(scope, key):
+            return None
+        return self._known(id_)
 
     async def known(self, phrasing_ids: Sequence[int]) -> list[Known]:
         return [self._known(id_) for id_ in phrasing_ids if id_ in self._phrasings]
@@ -65,6 +70,10 @@ class MemoryStore:
         ids = [self._put_phrasing(kept, new) for new in phrasings]
         self._drop_if_bare(kept.id)
         return ids
+
+    async def add_phrasings(self, answer_id: str, phrasings: Sequence[NewPhrasing]) -> list[int]:
+        answer = self._answers.get(answer_id)
+        return [] if answer is None else [self._put_phrasing(answer, new) for new in phrasings]
 
     async def remove(self, which: Filter) -> int:
         going = [answer for answer in self._answers.values() if _fits(answer, which)]
@@ -106,14 +115,15 @@ class MemoryStore:
         return self._changes[-1].seq if self._changes else 0
 
     async def add_labels(self, labels: Sequence[Label]) -> None:
-        self._labels = sorted([*self._labels, *labels], key=lambda label: label.created_at)
+        for label in labels:
+            for said in (self._labels, self._said[label.scope, label.key]):
+                insort(said, label, key=attrgetter("created_at"))
 
-    async def labels(self, route: str) -> list[Label]:
-        return [label for label in self._labels if label.route == route]
+    async def labels(self, route: str, newest: int | None = None) -> list[Label]:
+        return [label for label in self._labels if label.route == route][-newest if newest else None :]
 
     async def barred(self, scope: str, key: str) -> frozenset[str]:
-        about = [label for label in self._labels if (label.scope, label.key) == (scope, key)]
-        newest = {label.answer_id: label.right for label in about}
+        newest = {label.answer_id: label.right for label in self._said.get((scope, key), ())}
         return frozenset(answer_id for answer_id, right in newest.items() if not right)
 
     async def add_served(self, served: Served) -> None:
@@ -123,6 +133,17 @@ class MemoryStore:
 
     async def served(self, completion_id: str) -> Served | None:
         return self._served.get(completion_id)
+
+    async def unjudged(self, route: str, limit: int) -> list[Served]:
+        newest: dict[tuple[str, str, str], Served] = {}
+        for one in reversed(self._served.values()):
+            if one.route == route and self._is_unjudged(one):
+                newest.setdefault((one.scope, one.key, one.answer_id), one)
+        return list(newest.values())[:limit]
+
+    async def hit_times(self, route: str, limit: int) -> list[float]:
+        hits = [one.at for one in self._served.values() if one.route == route and not one.is_near_miss]
+        return sorted(hits[-limit:])
 
     async def outdated(self, limit: int) -> list[Phrasing]:
         stale = [id_ for id_, (made_by, _) in self._vectors.items() if made_by != self._fingerprint]
@@ -138,7 +159,11 @@ class MemoryStore:
             self._spent[key] += usd
         return {key: self._spent[key] for key in spent}
 
-    async def add_rule(self, route: str, body: str, *, by: str, created_at: float) -> StoredRule:
+    async def add_rule(
+        self, route: str, body: str, *, by: str, created_at: float, after: int | None = None
+    ) -> StoredRule:
+        if after not in (None, len(self._rules[route])):
+            raise RuleChanged(f"route '{route}' has version {len(self._rules[route])} of its rule by now, not {after}")
         rule = StoredRule(route, len(self._rules[route]) + 1, body, by, created_at)
         self._rules[route].append(rule)
         return rule
@@ -161,6 +186,11 @@ class MemoryStore:
     def _known(self, id_: int) -> Known:
         phrasing = self._phrasings[id_]
         return Known(phrasing, self._answers[phrasing.answer_id])
+
+    def _is_unjudged(self, one: Served) -> bool:
+        phrasing = self._phrasings.get(one.phrasing_id)
+        said = {label.answer_id for label in self._said.get((one.scope, one.key), ())}
+        return phrasing is not None and phrasing.answer_id == one.answer_id and one.answer_id not in said
 
     def _put_answer(self, answer: Answer) -> Answer:
         known = self._answers.get(answer.id)

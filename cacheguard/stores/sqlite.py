@@ -21,13 +21,14 @@ import numpy as np
 from cacheguard.errors import StoreError
 from cacheguard.stores.base import Change, Counts, Filter, Known, Label, NewPhrasing, Served, StoredRule, Vectors
 from cacheguard.stores.sqlite_file import connect, open_file, our_errors
+from cacheguard.stores.sqlite_labels import EXACT, HIT_TIMES, LABELS, SAID, SERVED, UNJUDGED, label, served
 from cacheguard.stores.sqlite_rows import (
+    add_phrasings,
     add_rule,
     add_spending,
     condition,
     keep,
     known,
-    label,
     phrasing,
     vector_bytes,
     vectors_of,
@@ -110,7 +111,7 @@ class SqliteStore:
             await opened.writer.aclose()  # the last connection: closing it tidies the file, in its thread
 
     async def exact(self, scope: str, key: str) -> Known | None:
-        rows = self._read("SELECT * FROM known WHERE scope = ? AND key = ?", (scope, key))
+        rows = self._read(EXACT, (scope, key))
         return known(rows[0]) if rows else None
 
     async def known(self, phrasing_ids: Sequence[int]) -> list[Known]:
@@ -122,6 +123,9 @@ class SqliteStore:
 
     async def keep(self, answer: Answer, phrasings: Sequence[NewPhrasing]) -> list[int]:
         return await self._write(partial(keep, answer, phrasings, self._model))
+
+    async def add_phrasings(self, answer_id: str, phrasings: Sequence[NewPhrasing]) -> list[int]:
+        return await self._write(partial(add_phrasings, answer_id, phrasings, self._model))
 
     async def remove(self, which: Filter) -> int:
         where, values = condition(which)
@@ -178,34 +182,28 @@ class SqliteStore:
         sql = "INSERT INTO labels VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         await self._write(lambda db: db.executemany(sql, rows))
 
-    async def labels(self, route: str) -> list[Label]:
-        rows = await self._scan(
-            "SELECT scope, route, key, text, answer_id, is_right, said_by, created_at, note, similarity"
-            " FROM labels WHERE route = ? ORDER BY created_at, id",
-            (route,),
-        )
-        return [label(row) for row in rows]
+    async def labels(self, route: str, newest: int | None = None) -> list[Label]:
+        rows = await self._scan(LABELS, (route, -1 if newest is None else newest))
+        return [label(row) for row in reversed(rows)]
 
     async def barred(self, scope: str, key: str) -> frozenset[str]:
-        rows = self._read(
-            "SELECT answer_id, is_right FROM labels WHERE scope = ? AND key = ? ORDER BY created_at, id",
-            (scope, key),
-        )
-        newest = dict(rows)
+        newest = dict(self._read(SAID, (scope, key)))
         return frozenset(answer_id for answer_id, right in newest.items() if not right)
 
     async def add_served(self, served: Served) -> None:
-        sql = "INSERT OR REPLACE INTO served VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)"
+        sql = "INSERT OR REPLACE INTO served VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         self._live.writer.post(lambda db: db.execute(sql, astuple(served)))
 
     async def served(self, completion_id: str) -> Served | None:
-        sql = (
-            "SELECT completion_id, scope, key, text, answer_id, phrasing_id, similarity, at"
-            " FROM served WHERE completion_id = ?"
-        )
         # Asked in the writer's queue: whatever was added before is then there.
-        row = await self._write(lambda db: db.execute(sql, (completion_id,)).fetchone())
-        return Served(*row) if row else None
+        row = await self._write(lambda db: db.execute(SERVED, (completion_id,)).fetchone())
+        return served(row) if row else None
+
+    async def unjudged(self, route: str, limit: int) -> list[Served]:
+        return [served(row) for row in await self._scan(UNJUDGED, (route, limit))]
+
+    async def hit_times(self, route: str, limit: int) -> list[float]:
+        return [at for (at,) in reversed(await self._scan(HIT_TIMES, (route, limit)))]
 
     async def outdated(self, limit: int) -> list[Phrasing]:
         rows = await self._scan(
@@ -225,8 +223,10 @@ class SqliteStore:
     async def add_spending(self, spent: Mapping[SpendingKey, float]) -> dict[SpendingKey, float]:
         return await self._write(partial(add_spending, dict(spent)))
 
-    async def add_rule(self, route: str, body: str, *, by: str, created_at: float) -> StoredRule:
-        return await self._write(partial(add_rule, route, body, by, created_at))
+    async def add_rule(
+        self, route: str, body: str, *, by: str, created_at: float, after: int | None = None
+    ) -> StoredRule:
+        return await self._write(partial(add_rule, StoredRule(route, 0, body, by, created_at), after))
 
     async def rules(self, route: str) -> list[StoredRule]:
         rows = self._read("SELECT * FROM rules WHERE route = ? ORDER BY version", (route,))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, astuple, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from cacheguard.stores.base import Known, Label, StoredRule
+from cacheguard.errors import RuleChanged
+from cacheguard.stores.base import Known, StoredRule
 from cacheguard.types import Answer, Origin, Phrasing, Provenance
 
 if TYPE_CHECKING:
@@ -66,13 +67,6 @@ def phrasing(row: tuple[Any, ...]) -> Phrasing:
     return Phrasing(id_, answer_id, scope, key, text, Origin(origin), created_at)
 
 
-def label(row: tuple[Any, ...]) -> Label:
-    """Of a row of `labels`, but for its id."""
-    scope, route, key, text, answer_id, is_right, said_by, created_at, note, similarity = row
-    right = bool(is_right)
-    return Label(scope, route, key, text, answer_id, right, said_by, created_at, note, similarity)
-
-
 def condition(which: Filter) -> tuple[str, list[Any]]:
     """The filter as an SQL condition on `answers`, and its parameters."""
     ids = None if which.ids is None else json.dumps(which.ids)
@@ -97,6 +91,12 @@ def keep(answer: Answer, phrasings: Sequence[NewPhrasing], model: int, db: sqlit
         (answer_id,),
     )
     return ids
+
+
+def add_phrasings(answer_id: str, phrasings: Sequence[NewPhrasing], model: int, db: sqlite3.Connection) -> list[int]:
+    """Phrasings of an answer that there is; their ids."""
+    row = db.execute("SELECT scope FROM answers WHERE id = ?", (answer_id,)).fetchone()
+    return [_put_phrasing(db, answer_id, row[0], new, model) for new in phrasings] if row else []
 
 
 def _put_answer(db: sqlite3.Connection, answer: Answer) -> str:
@@ -163,11 +163,14 @@ def _add_spending(db: sqlite3.Connection, key: tuple[str, str, str, int], usd: f
     return float(row[0]) if row else 0.0
 
 
-def add_rule(route: str, body: str, by: str, created_at: float, db: sqlite3.Connection) -> StoredRule:
-    """The rule as the route's newest version."""
-    (version,) = db.execute("SELECT coalesce(max(version), 0) + 1 FROM rules WHERE route = ?", (route,)).fetchone()
-    db.execute("INSERT INTO rules VALUES (?, ?, ?, ?, ?)", (route, version, body, by, created_at))
-    return StoredRule(route, version, body, by, created_at)
+def add_rule(rule: StoredRule, after: int | None, db: sqlite3.Connection) -> StoredRule:
+    """The rule as its route's newest version. Raises RuleChanged."""
+    (newest,) = db.execute("SELECT coalesce(max(version), 0) FROM rules WHERE route = ?", (rule.route,)).fetchone()
+    if after not in (None, newest):
+        raise RuleChanged(f"route '{rule.route}' has version {newest} of its rule by now, not {after}")
+    rule = replace(rule, version=newest + 1)
+    db.execute("INSERT INTO rules VALUES (?, ?, ?, ?, ?)", astuple(rule))
+    return rule
 
 
 def vector_bytes(vector: NDArray[np.float32]) -> bytes:

@@ -143,8 +143,16 @@ _RULES: Final = (
     )""",
 )
 
+# Hits that were served before have no route, and so are in nobody's review.
+_REVIEW: Final = (
+    "ALTER TABLE served ADD COLUMN route TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE served ADD COLUMN confidence REAL NOT NULL DEFAULT 0",
+    "ALTER TABLE served ADD COLUMN is_near_miss INTEGER NOT NULL DEFAULT 0",
+    "CREATE INDEX served_by_route ON served (route, at)",
+)
+
 # Step n leads from version n to n + 1 (PRAGMA user_version). Only ever append: files of every version exist.
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _SPENDING, _RULES)
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _SPENDING, _RULES, _REVIEW)
 
 
 def check_ours(db: sqlite3.Connection, path: Path) -> int:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cacheguard.errors import ModelMismatch, StoreError
+from cacheguard.errors import ModelMismatch, RuleChanged, StoreError
 from cacheguard.stores.base import Account, Counts, Filter, Label, NewPhrasing, Served, SpendingKey
 from cacheguard.stores.memory import MemoryStore
 from cacheguard.stores.sqlite import SqliteStore
@@ -182,6 +182,32 @@ async def test_one_key_twice_in_one_call_is_one_phrasing(store):
     first, second = await store.keep(answer(), [asked("a", text="A"), asked("a", text="a")])
     assert first == second
     assert (await store.exact("scope", "a")).phrasing.text == "a"
+
+
+async def test_phrasings_added_to_an_answer_change_nothing_else_of_it(store):
+    kept = answer()
+    await store.keep(kept, [asked("a", 1)])
+    ids = await store.add_phrasings(kept.id, [asked("b", 2), asked("c")])
+    [(found, its)] = await everything(store)
+    assert found == kept
+    assert [(one.id, one.key) for one in its[1:]] == list(zip(ids, "bc", strict=True))
+    assert list((await store.vectors("scope")).ids) == [its[0].id, ids[0]]
+
+
+async def test_a_phrasing_added_moves_from_the_answer_that_had_it(store):
+    one, other = answer(), answer()
+    (former,) = await store.keep(one, [asked("a", 1)])
+    await store.keep(other, [asked("b", 2)])
+    assert await store.add_phrasings(other.id, [asked("a", 1)]) == [former]
+    assert [found.id for found, _ in await everything(store)] == [other.id]
+
+
+async def test_phrasings_of_an_answer_that_is_gone_are_not_added(store):
+    kept = answer()
+    await store.keep(kept, [asked("a")])
+    await store.remove(Filter())
+    assert await store.add_phrasings(kept.id, [asked("b", 1)]) == []
+    assert (await store.counts()).phrasings == 0
 
 
 async def test_an_answer_without_phrasings_is_not_kept(store):
@@ -515,6 +541,23 @@ async def test_the_newest_label_decides_whether_an_answer_is_barred(store, said,
     assert await store.barred("scope", "k") == (frozenset({"a"}) if barred else frozenset())
 
 
+async def test_a_barred_pair_is_not_found_however_it_came_back(store):
+    kept = answer()
+    await store.add_labels([label(right=False, at=1.0, answer_id=kept.id)])
+    await store.keep(kept, [asked("k", 1), asked("other", 2)])
+    assert await store.exact("scope", "k") is None
+    assert (await store.exact("scope", "other")).answer == kept
+    await store.add_labels([label(right=True, at=2.0, answer_id=kept.id)])
+    assert (await store.exact("scope", "k")).answer == kept
+
+
+async def test_the_newest_labels_are_to_be_had_alone(store):
+    said = [label(right=True, at=float(at)) for at in range(5)]
+    await store.add_labels(said)
+    assert await store.labels("faq", 2) == said[-2:]
+    assert await store.labels("faq", 9) == said
+
+
 async def test_labels_outlive_their_answers(store):
     kept = answer()
     await store.keep(kept, [asked("k")])
@@ -529,6 +572,48 @@ async def test_a_served_hit_is_found_by_its_completion(store):
     await store.add_served(replace(hit, completion_id="cmpl-2", similarity=0.8))
     assert await store.served("cmpl-1") == hit
     assert await store.served("cmpl-3") is None
+
+
+def near(kept, id_, completion_id, key="k", **fields):
+    named = {"route": "faq", "confidence": 0.8, "is_near_miss": True}
+    return Served(completion_id, "scope", key, key.upper(), kept.id, id_, 0.9, 5.0, **{**named, **fields})
+
+
+async def test_a_near_miss_comes_back_whole(store):
+    one = near(answer(), 7, "near-1")
+    await store.add_served(one)
+    assert await store.served("near-1") == one
+
+
+async def test_what_nobody_judged_is_found_newest_first_and_each_pair_once(store):
+    kept, gone = answer(), answer()
+    (id_,) = await store.keep(kept, [asked("a")])
+    (gone_id,) = await store.keep(gone, [asked("b")])
+    await store.remove(Filter(ids=(gone.id,)))
+    for one in (
+        near(kept, id_, "1"),
+        near(kept, id_, "2", key="l", is_near_miss=False),
+        near(kept, id_, "3"),
+        near(kept, id_, "4", key="judged"),
+        near(kept, id_, "5", route="shop"),
+        near(gone, gone_id, "6"),
+    ):
+        await store.add_served(one)
+    await store.add_labels([label(right=True, at=1.0, key="judged", answer_id=kept.id)])
+    await store.served("6")  # by then, what was added before is there
+    assert [one.completion_id for one in await store.unjudged("faq", 10)] == ["3", "2"]
+    assert [one.completion_id for one in await store.unjudged("faq", 1)] == ["3"]
+    assert await store.unjudged("chat", 10) == []
+
+
+async def test_the_times_of_hits_are_those_of_the_route_and_no_near_misses(store):
+    for number, at in enumerate((1.0, 2.0, 3.0)):
+        await store.add_served(replace(near(answer(), 1, str(number)), at=at, is_near_miss=False))
+    await store.add_served(near(answer(), 1, "near"))
+    await store.add_served(near(answer(), 1, "other", route="shop", is_near_miss=False))
+    await store.served("other")
+    assert await store.hit_times("faq", 10) == [1.0, 2.0, 3.0]
+    assert await store.hit_times("faq", 2) == [2.0, 3.0]
 
 
 # Changing the model
@@ -672,6 +757,13 @@ async def test_rules_are_there_after_closing_and_opening(store):
     await store.aclose()
     await store.open("model-2")
     assert await store.rules("faq") == await store.rules_in_force() == [rule]
+
+
+async def test_a_rule_that_follows_another_than_the_newest_is_refused(store):
+    await store.add_rule("faq", "{}", by="tune", created_at=1.0, after=0)
+    with pytest.raises(RuleChanged, match="'faq' has version 1"):
+        await store.add_rule("faq", "{}", by="tightening", created_at=2.0, after=0)
+    assert (await store.add_rule("faq", "{}", by="tightening", created_at=2.0, after=1)).version == 2
 
 
 async def test_rules_added_at_once_get_versions_of_their_own(store):
