@@ -35,6 +35,9 @@ class InForce:
     ) -> list[Judged]:
         return self.rule.judge(question, matches, now, vector)
 
+    def reconsider(self, question: Question, judged: Judged, matches: Sequence[Match], now: float) -> Judged:
+        return self.rule.reconsider(question, judged, matches, now)
+
     def change(self, version: int, body: str) -> None:
         self.rule, self.version = self._read(body), version
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -129,7 +129,7 @@ class ConfidenceModel:
         weighed = [
             Weighed(
                 match,
-                _probability(float(logits.sum()) + model.bias),
+                probability(float(logits.sum()) + model.bias),
                 {feature.name: float(logit) for feature, logit in zip(model.features, logits, strict=True)},
             )
             for match, logits in zip(nearest, model.logits(values), strict=True)
@@ -162,10 +162,15 @@ class Calibrated:
             match, confidence, because = weighed.match, weighed.confidence, weighed.because
             if match.exact and self.trusts_exact:
                 confidence, because = max(confidence, EXACT), {}
-            sure = confidence >= self.threshold or (match.exact and self.trusts_exact)
-            veto = first_veto(question, _phrasings(match, matches), self.guards, now) if sure else ""
-            judged.append(Judged(match, confidence, sure and not veto, veto, because))
+            first = Judged(match, confidence, accepted=False, because=because)
+            judged.append(self.reconsider(question, first, matches, now))
         return sorted(judged, key=lambda one: -one.confidence)
+
+    def reconsider(self, question: Question, judged: Judged, matches: Sequence[Match], now: float) -> Judged:
+        match = judged.match
+        sure = judged.confidence >= self.threshold or (match.exact and self.trusts_exact)
+        veto = first_veto(question, _phrasings(match, matches), self.guards, now) if sure else ""
+        return replace(judged, accepted=sure and not veto, veto=veto)
 
 
 @cache
@@ -183,6 +188,6 @@ def _distance(match: Match) -> tuple[float, bool, int]:
     return (-match.similarity, not match.exact, match.phrasing.id)
 
 
-def _probability(logit: float) -> float:
+def probability(logit: float) -> float:
     """Without overflow at either end."""
     return 0.5 * (1.0 + math.tanh(0.5 * logit))

@@ -111,6 +111,10 @@ class Rule(Protocol):
         """
         ...
 
+    def reconsider(self, question: Question, judged: Judged, matches: Sequence[Match], now: float) -> Judged:
+        """The same of an answer whose confidence further evidence has changed."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class CosineThreshold:
@@ -130,6 +134,16 @@ class CosineThreshold:
             Judged(match, min(1.0, max(0.0, match.similarity)), match.exact or match.similarity >= self.cosine)
             for match in nearest_of_each_answer(matches)
         ]
+
+    def reconsider(
+        self,
+        question: Question,  # noqa: ARG002
+        judged: Judged,
+        matches: Sequence[Match],  # noqa: ARG002
+        now: float,  # noqa: ARG002
+    ) -> Judged:
+        """A cosine is no confidence that evidence could change."""
+        return judged
 
 
 # MiniLM-L6 int8, other people's questions against the warm part of the public sets, exact matches apart, measured by
