@@ -64,7 +64,7 @@ def admin_router(service: Service) -> APIRouter:
 def show_tier(service: Service, tier: Tier) -> dict[str, Any]:
     """What it asks, and how well it is. Times are UTC; those that are over are null."""
     configured = service.settings.tiers[tier.name]
-    now = time.monotonic()
+    now = service.clock()
     vitals = tier.health.vitals(now)
     return {
         "name": tier.name,

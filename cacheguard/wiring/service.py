@@ -63,9 +63,8 @@ class Service:
         providers = {name: make_provider(provider) for name, provider in settings.providers.items()}
         for provider in providers.values():
             self._open.push_async_callback(provider.aclose)
-        self.tiers = tiers = make_tiers(settings, providers)
-        self.telemetry.watch(tiers.values(), time.monotonic)
-        self.routes = Routes([make_route(name, settings, tiers, self._embed) for name in settings.routes])
+        self.tiers = make_tiers(settings, providers)
+        self.routes = Routes([make_route(name, settings, self.tiers, self._embed) for name in settings.routes])
         self._border = Border(self.telemetry)
         self._start_ended = asyncio.Event()
         self.is_ready = False
@@ -98,6 +97,8 @@ class Service:
         await self._open.aclose()
 
     async def _start(self) -> None:
+        self.clock = asyncio.get_running_loop().time  # the cascade's
+        self.telemetry.watch(self.tiers.values(), self.clock)
         self.embedder = embedder = await open_model(self.settings)
         self._open.push_async_callback(embedder.aclose)
         self.store = await open_store(self.settings, embedder.spec.fingerprint)
@@ -110,7 +111,7 @@ class Service:
         self._open.push_async_callback(self._once, "spending", partial(self._exchange, ledger))
         upstream = Upstream(Cascade(Random(), self.tiers), ledger, self.telemetry, self._now)
         self._open.push_async_callback(upstream.settle)
-        cache = Cache(self.store, embedder, index)
+        self.cache = cache = Cache(self.store, embedder, index)
         self.corridor = Corridor(self.routes, cache, upstream, self.telemetry, self._now)
         self.feedback = Feedback(self.store, self._now)
         for every_s, step, do in self._steps(index, ledger):
@@ -128,7 +129,7 @@ class Service:
         for name, provider in self.settings.providers.items():
             if provider.probe_every_s:
                 tiers = [self.tiers[tier] for tier, its in self.settings.tiers.items() if _asks(its, name)]
-                yield provider.probe_every_s, "probe", partial(probe_all, tiers, time.monotonic)
+                yield provider.probe_every_s, "probe", partial(probe_all, tiers, self.clock)
 
     async def _exchange(self, ledger: Ledger) -> None:
         """Tell the store what was spent, and hear what other processes did."""
