@@ -3,8 +3,8 @@
 Run it with `python -m tests.benchmarks guards`; it needs the public question sets (CACHEGUARD_DATA). Streams: other
 people's questions against a cache that holds the warm ones, hits being those with a cosine of at least 0.8, and 0.05
 more than to any other answer; a guard sees the answer's phrasings among the twenty nearest. Pairs: one prompt in the
-cache, the other asked; hits have a cosine of at least 0.9, traps of any, and the model reads both. Exact matches are left
-out. Answers are a day old.
+cache, the other asked; hits have a cosine of at least 0.9, traps of any, and the model reads both. Exact matches are
+left out. Answers are a day old.
 """
 
 from __future__ import annotations

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class Guard(Protocol):
-    """name: as settings and traces know it. heeds_exact: it may object to an answer for the very same words too."""
+    """name: as settings and traces know it."""
 
     name: ClassVar[str]
-    heeds_exact: ClassVar[bool]
 
     def objects(self, question: Question, matches: Sequence[Match], now: float) -> bool:
-        """Whether the answer is not for this question. matches: its phrasings near the question, at least one,
-        nearest first. now: Unix seconds.
+        """Whether the answer is not for this question.
+
+        matches: its phrasings near the question, at least one, nearest first. now: Unix seconds.
         """
         ...
 
@@ -28,12 +28,12 @@ class Guard(Protocol):
 class Comparison(ABC):
     """A guard that holds the question against each phrasing, and is content when one of them agrees.
 
-    People ask for one answer with and without its number, name or «not». Against the nearest phrasing alone, the
-    difference in negation would cost 7 of 100 right hits of vira and banking77 and stop 10 of 100 wrong ones.
+    People ask for one answer with and without its number, name or «not». An objection to every difference in negation
+    would cost 173 of 2,118 right hits of vira and banking77 and stop 27 of 202 wrong ones, if the nearest phrasing alone
+    were looked at; with those of the answer among the twenty nearest, it costs 18 and stops 9.
     """
 
     name: ClassVar[str]
-    heeds_exact: ClassVar[bool] = False
 
     def objects(self, question: Question, matches: Sequence[Match], now: float) -> bool:  # noqa: ARG002 - the protocol's
         if any(match.exact for match in matches):

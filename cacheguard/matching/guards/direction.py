@@ -34,7 +34,6 @@ class Direction:
     """
 
     name: ClassVar[str] = "direction"
-    heeds_exact: ClassVar[bool] = False
 
     def objects(self, question: Question, matches: Sequence[Match], now: float) -> bool:  # noqa: ARG002 - the protocol's
         if any(match.exact for match in matches):

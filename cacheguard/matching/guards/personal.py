@@ -55,7 +55,6 @@ class Personal:
     """
 
     name: ClassVar[str] = "personal"
-    heeds_exact: ClassVar[bool] = True
 
     def objects(self, question: Question, matches: Sequence[Match], now: float) -> bool:  # noqa: ARG002 - the protocol's
         return _is_personal(question.text) or all(_is_personal(match.phrasing.text) for match in matches)

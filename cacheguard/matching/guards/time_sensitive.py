@@ -37,7 +37,6 @@ class TimeSensitive:
     """
 
     name: ClassVar[str] = "time_sensitive"
-    heeds_exact: ClassVar[bool] = True
 
     def objects(self, question: Question, matches: Sequence[Match], now: float) -> bool:
         written = matches[0].answer.refreshed_at

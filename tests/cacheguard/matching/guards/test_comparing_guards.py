@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cacheguard.matching.guards import GUARDS, make_guards
+from cacheguard.matching.guards.base import Comparison
 
-COMPARING = [name for name, guard in GUARDS.items() if not guard.heeds_exact]
+COMPARING = [guard.name for guard in make_guards(GUARDS) if isinstance(guard, Comparison)]
 
 DIFFER = [
     ("numbers", "How do I pass the 050-730 exam?", "How do I pass the 650-157 exam?"),
@@ -128,17 +129,16 @@ def test_opposites_of_a_language_that_is_surely_another_are_none(objects):
 
 
 @given(text=st.text(min_size=1), guard=st.sampled_from(COMPARING))
-def test_no_comparison_objects_to_the_same_words(objects_to_text, text, guard):
-    assert not objects_to_text(guard, text)
+def test_no_comparison_tells_a_text_from_itself(text, guard):
+    [made] = make_guards([guard])
+    assert not made.differ(text, text)
 
 
-@pytest.fixture(scope="session")
-def objects_to_text():
-    def differs(guard, text):
-        [made] = make_guards([guard])
-        return made.differ(text, text) if hasattr(made, "differ") else False
-
-    return differs
+@pytest.mark.parametrize("guard", [*COMPARING, "direction"])
+def test_an_equal_text_is_not_objected_to(objects, guard):
+    assert not objects(
+        guard, "How do I buy 3 shares of IBM?", "How do I sell 4 shares of SAP?", "how do i buy 3 shares of ibm"
+    )
 
 
 def test_of_opposite_finance_questions_few_pass(objects, data):
