@@ -18,7 +18,7 @@ QUICK = ("hits", "misses")
 # The same, against programs of others, which are installed for it.
 PEERS = ("peers",)
 # Each looks for a constant of the code or plays a whole log or day, takes longer, and prints tables of its own.
-STUDIES = ("day", "guards", "hedge", "index_size", "replay", "threshold")
+STUDIES = ("context", "day", "guards", "hedge", "index_size", "replay", "threshold")
 
 
 def main() -> None:
