@@ -29,8 +29,8 @@ class Comparison(ABC):
     """A guard that holds the question against each phrasing, and is content when one of them agrees.
 
     People ask for one answer with and without its number, name or «not». An objection to every difference in negation
-    would cost 173 of 2,118 right hits of vira and banking77 and stop 27 of 202 wrong ones, if the nearest phrasing alone
-    were looked at; with those of the answer among the twenty nearest, it costs 18 and stops 9.
+    would cost 173 of 2,118 right hits of vira and banking77 and stop 27 of 202 wrong ones, if the nearest phrasing
+    alone were looked at; with those of the answer among the twenty nearest, it costs 18 and stops 9.
     """
 
     name: ClassVar[str]

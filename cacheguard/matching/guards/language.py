@@ -9,7 +9,10 @@ from cacheguard.matching.guards.base import Comparison
 
 
 class Language(Comparison):
-    """Both languages are sure, and not too near to be told apart: an answer is in the language of its question."""
+    """Both languages are sure, and not too near to be told apart: an answer is in the language of its question.
+
+    It costs no right hit of vira, banking77 and qqp_a.
+    """
 
     name: ClassVar[str] = "language"
 

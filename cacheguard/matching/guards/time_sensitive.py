@@ -33,7 +33,8 @@ _TOLD = re.compile(r"\b(?:i|i've|my|me|we|our)\b", re.IGNORECASE)
 class TimeSensitive:
     """The answer is older than the question's wording allows, or that of every phrasing. English, but for years.
 
-    A year counts when it was not over as the answer was written.
+    A year counts when it was not over as the answer was written. With answers that are a day old, it costs 4 of 2,076
+    right hits of vira and banking77, whose answers never change, and 50 of 6,172 of qqp_a.
     """
 
     name: ClassVar[str] = "time_sensitive"
