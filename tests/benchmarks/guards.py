@@ -100,18 +100,17 @@ async def main() -> None:
         sets |= {name: await pairs(embedder, name, least) for name, least in PAIRS.items()}
     finally:
         await embedder.aclose()
-    shown = Table("guard", title="right hits lost and wrong hits stopped", title_justify="left")
+    shown = Table("guard", title="right hits lost / wrong hits stopped", title_justify="left")
     for name, cases in sets.items():
         rights = sum(one.is_right for one in cases)
-        shown.add_column(f"{name}\n{rights} right", justify="right")
-        shown.add_column(f"\n{len(cases) - rights} wrong", justify="right")
+        shown.add_column(f"{name}\n{rights} / {len(cases) - rights}", justify="right")
     shown.add_column("µs", justify="right")
     for guard in (*GUARDS, "all"):
         guards = make_guards(GUARDS if guard == "all" else [guard])
         figures = []
         for cases in sets.values():
             vetoed = [one.is_right for one in cases if first_veto(one.asked, one.matches, guards, NOW)]
-            figures += [str(sum(vetoed)), str(len(vetoed) - sum(vetoed))]
+            figures.append(f"{sum(vetoed)} / {len(vetoed) - sum(vetoed)}")
         shown.add_row(guard, *figures, "" if guard == "all" else f"{microseconds(guard, sets['qqp_a'][:1000]):.0f}")
     Console().print(shown)
 
