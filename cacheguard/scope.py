@@ -134,8 +134,10 @@ def _earlier_that_count(question: Question, context: Context) -> Sequence[tuple[
     """Role and text of the earlier turns that must be the same: in `exact` and `chain` all of them.
 
     All, and not only those since the last question that needs none before it: of 167 follow-ups to such a question in
-    CAsT 2019, 69 leave out a word from further back. An assistant's count too, since «it» may be what it named. `chain`
-    folds users' words as it folds the question; not an assistant's, which the cache gives again to the letter.
+    CAsT 2019, 69 leave out a word from further back. An assistant's count too, since «it» may be what it named. And all
+    the same, not alike: embedded as one text with its history, a question drowns in it, and at a cosine of 0.97 518 of
+    the 833 later turns in CAsT meet another one. `chain` folds users' words as it folds the question; not an
+    assistant's, which the cache gives again to the letter.
     """
     match context:
         case "none":
