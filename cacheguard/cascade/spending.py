@@ -112,6 +112,10 @@ class Ledger:
         accounts = (Account("tenant", tenant), Account("route", route))
         return Purse(self, accounts, inf if most_usd is None else most_usd, now)
 
+    def purse_of(self, account: Account, now: float) -> Purse:
+        """For calls that answer no request."""
+        return Purse(self, (account,), inf, now)
+
     def walls(self, accounts: Collection[Account], now: float) -> Iterator[_Wall]:
         """Of those accounts that have a limit."""
         for account in accounts:
@@ -138,7 +142,8 @@ class Ledger:
         for key, usd in sums.items():
             spent = self._windows[key]
             spent.others = usd - spent.told
-            if spent.is_told and key not in current:
+            is_over = key.since < Period(key.per).window(now).since  # a clock that went back comes to it again
+            if spent.is_told and is_over:
                 del self._windows[key]
 
 
