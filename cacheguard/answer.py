@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Protocol, assert_never
 
 from cacheguard.border import Border
 from cacheguard.errors import CostBudgetExceeded, SpendingLimitReached, TiersFailed
@@ -33,15 +33,29 @@ BROKEN = Recalled(Miss(MissReason.CACHE_BROKEN))
 PATIENCE_S = 3.0
 
 
+class Observer(Protocol):
+    """Who is told of every decision."""
+
+    def decided(self, asked: Asked, recalled: Recalled) -> None: ...
+
+
 class Corridor:
     """Everything that a request passes. now: Unix seconds."""
 
     def __init__(
-        self, routes: Routes, cache: Cache, upstream: Upstream, telemetry: Telemetry, now: Callable[[], float]
+        self,
+        routes: Routes,
+        cache: Cache,
+        upstream: Upstream,
+        *,
+        observer: Observer,
+        telemetry: Telemetry,
+        now: Callable[[], float],
     ) -> None:
         self._routes = routes
         self._cache = cache
         self._upstream = upstream
+        self._observer = observer
         self._popularity = Popularity()
         self._border = Border(telemetry, PATIENCE_S)
         self._now = now
@@ -58,6 +72,7 @@ class Corridor:
         asked = Asked(request, route, scope, question)
         recalled = await self._border.cross("recall", self.recall(asked, trace), BROKEN)
         trace.note("decide", **explain(recalled.decision))
+        self._observer.decided(asked, recalled)
         match recalled.decision:
             case Hit() as hit:
                 if self._popularity.is_due(hit, route.refresh_ahead_hits):

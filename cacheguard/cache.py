@@ -111,5 +111,6 @@ class Cache:
                 match.phrasing.id,
                 match.similarity,
                 now,
+                "" if match.exact else asked.route.name,
             )
         )

@@ -9,6 +9,8 @@ CacheGuardError
 │   ├── UnknownCompletion     404
 │   ├── UnknownTier           404
 │   ├── UnknownTrace          404
+│   ├── UnknownEntry          404
+│   ├── UnknownCase           404, nothing of this id waits for review
 │   ├── CostBudgetExceeded    402, a call for it may cost more than one request is allowed to
 │   ├── NotInCache            504, only-if-cached and nothing fits
 │   └── ClientGone            499, nobody reads it any more
@@ -98,6 +100,16 @@ class UnknownTier(RequestError):
 class UnknownTrace(RequestError):
     status = 404
     code = "trace_not_found"
+
+
+class UnknownEntry(RequestError):
+    status = 404
+    code = "entry_not_found"
+
+
+class UnknownCase(RequestError):
+    status = 404
+    code = "case_not_found"
 
 
 class CostBudgetExceeded(RequestError):

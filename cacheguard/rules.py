@@ -10,25 +10,33 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from cacheguard.matching.decide import Judged, Match, Rule
+    from cacheguard.matching.confidence import Calibrated
+    from cacheguard.matching.decide import Judged, Match
     from cacheguard.question import Question
-    from cacheguard.stores.base import StoredRules
+    from cacheguard.stores.base import StoredRule, StoredRules
 
 
 class InForce:
     """A route's rule, which may change between two questions. version: 0 for that of the settings.
 
     read: a rule of its stored body. Raises ValueError for one that this program can't follow.
+    by: what made it. since: when it came in force, in Unix seconds.
     """
 
-    def __init__(self, default: Rule, read: Callable[[str], Rule]) -> None:
+    def __init__(self, default: Calibrated, read: Callable[[str], Calibrated]) -> None:
         self.rule = default
         self.version = 0
+        self.by = "settings"
+        self.since = 0.0
         self._read = read
 
     @property
     def trusts_exact(self) -> bool:
         return self.rule.trusts_exact
+
+    @property
+    def threshold(self) -> float:
+        return self.rule.threshold
 
     def judge(
         self, question: Question, matches: Sequence[Match], now: float, vector: NDArray[np.float32] | None = None
@@ -38,8 +46,10 @@ class InForce:
     def reconsider(self, question: Question, judged: Judged, matches: Sequence[Match], now: float) -> Judged:
         return self.rule.reconsider(question, judged, matches, now)
 
-    def change(self, version: int, body: str) -> None:
-        self.rule, self.version = self._read(body), version
+    def change(self, stored: StoredRule) -> None:
+        """Raises ValueError: what was in force stays so."""
+        self.rule = self._read(stored.body)
+        self.version, self.by, self.since = stored.version, stored.by, stored.created_at
 
 
 async def follow(store: StoredRules, rules: Mapping[str, InForce]) -> None:
@@ -47,4 +57,4 @@ async def follow(store: StoredRules, rules: Mapping[str, InForce]) -> None:
     for stored in await store.rules_in_force():
         rule = rules.get(stored.route)
         if rule is not None and rule.version != stored.version:
-            rule.change(stored.version, stored.body)
+            rule.change(stored)

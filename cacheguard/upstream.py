@@ -106,6 +106,10 @@ class Upstream:
                 await _publish(flight, outcome)
                 return _landed(await outcome.answered(), plan)
 
+    async def over(self, key: Hashable | None) -> None:
+        """Wait until no call with this sharing key is under way."""
+        await self._flights.over(key)
+
     async def settle(self) -> None:
         """Wait for all calls under way."""
         await self._flights.settle()

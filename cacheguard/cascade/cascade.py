@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cacheguard.cascade.plan import Plan
 from cacheguard.cascade.retries import RetryBudget
 from cacheguard.cascade.run import Run
 
@@ -12,9 +13,9 @@ if TYPE_CHECKING:
     from random import Random
 
     from cacheguard.cascade.outcome import Attempt, Outcome
-    from cacheguard.cascade.plan import Plan
     from cacheguard.cascade.spending import Purse
     from cacheguard.cascade.tier import Tier
+    from cacheguard.providers.base import Completion
 
 
 class Cascade:
@@ -45,3 +46,10 @@ class Cascade:
         """
         self.retries.earn()
         return await Run(plan, body, self, purse=purse, stream=stream, observe=observe).outcome()
+
+    async def ask_aside(
+        self, tier: Tier, body: Mapping[str, Any], *, purse: Purse, observe: Callable[[Attempt], None]
+    ) -> Completion:
+        """One call to one tier that answers no client, as a judge's. Raises AttemptFailed."""
+        run = Run(Plan((tier,)), body, self, purse=purse, stream=False, observe=observe)
+        return await run.ask_aside(tier, body)

@@ -116,6 +116,11 @@ class Flights(Generic[Landing]):
             flight.task.add_done_callback(lambda _: self._forget(key, flight))
         return flight, False
 
+    async def over(self, key: Hashable | None) -> None:
+        """Wait until nothing is under way under this key."""
+        if (flight := self._by_key.get(key)) is not None:
+            await asyncio.wait([flight.task])
+
     async def settle(self) -> None:
         """Wait for all that is under way: what was begun is finished before the service stops."""
         await asyncio.gather(*self._tasks, return_exceptions=True)

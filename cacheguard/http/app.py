@@ -97,7 +97,8 @@ def _add_rest(app: FastAPI, service: Service, max_body: int) -> None:
         said = parse(VERDICT, await read_body(request, max_body))
         if not service.is_ready:
             raise Overloaded("the service is starting; try again soon", retry_after_s=1)
-        await service.feedback.take(tenant, said["id"], is_right=said["verdict"] == "right", note=said.get("note", ""))
+        is_right, note = said["verdict"] == "right", said.get("note", "")
+        await service.overseers.feedback.take(tenant, said["id"], is_right=is_right, note=note)
         return {"status": "accepted"}
 
     @app.get("/healthz")

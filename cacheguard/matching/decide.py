@@ -97,10 +97,16 @@ Decision: TypeAlias = Hit | Stale | Miss
 
 
 class Rule(Protocol):
-    """Tells how sure it is of each answer near a question. trusts_exact: an equal text is enough, unasked."""
+    """Tells how sure it is of each answer near a question. trusts_exact: an equal text is enough, unasked.
+
+    threshold: the least confidence that it accepts.
+    """
 
     @property
     def trusts_exact(self) -> bool: ...
+
+    @property
+    def threshold(self) -> float: ...
 
     def judge(
         self, question: Question, matches: Sequence[Match], now: float, vector: NDArray[np.float32] | None = None
@@ -122,6 +128,10 @@ class CosineThreshold:
 
     cosine: float
     trusts_exact: bool = True
+
+    @property
+    def threshold(self) -> float:
+        return self.cosine
 
     def judge(
         self,

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self, TypeAlias, get_args
 from pydantic import Field, model_validator
 
 from cacheguard.settings.checks import PLAIN, Check
+from cacheguard.settings.judging import Judging
 from cacheguard.settings.spending import Spending
 from cacheguard.settings.strategies import Strategy, WeightedStrategy, tiers_compared, tiers_named
 from cacheguard.settings.values import (
@@ -17,6 +18,7 @@ from cacheguard.settings.values import (
     Positive,
     Section,
     Text,
+    WrongShare,
     refuse,
 )
 
@@ -36,6 +38,11 @@ class Cache(Section):
     """Seconds past ttl_s in which an answer is given when every tier fails (RFC 5861)."""
     decision: Decision = "auto"
     """When a similar question counts as the same: auto, or a cosine above 0 and at most 1."""
+    max_wrong_hits: WrongShare | None = None
+    """Share of the similar questions' hits that may be wrong. A route that breaks this promise by what judge, clients
+    and people say serves less from then on, until it is tuned. Without it, nothing is promised."""
+    judge: Judging | None = None
+    """Who looks at some of the hits and near-misses, and how many; without it, nobody does."""
     guards: tuple[Guard, ...] = get_args(Guard)
     """Which guards may object to an answer, however near its question is; [] for none."""
     refresh_ahead_hits: Count | None = None
@@ -44,6 +51,12 @@ class Cache(Section):
     context: Literal["none", "exact", "chain"] = "exact"
     """How earlier turns count. none: not at all. exact: they must be the same. chain: the same, but for case, white
     space and closing marks in what the user said."""
+
+    @model_validator(mode="after")
+    def _a_plain_cosine_promises_nothing(self) -> Self:
+        if self.max_wrong_hits is not None and self.decision != "auto":
+            refuse(("max_wrong_hits",), "needs decision: auto, since a plain cosine is never made stricter")
+        return self
 
 
 class Route(Section):

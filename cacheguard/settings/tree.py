@@ -16,7 +16,7 @@ from cacheguard.settings.routes import Route
 from cacheguard.settings.service import Auth, Embedding, Index, Server, Store
 from cacheguard.settings.strategies import MODELS_TO_COMPARE, tiers_compared, tiers_named
 from cacheguard.settings.tiers import ModelTier, TemplateTier, Tier, variables_in
-from cacheguard.settings.values import Name, Section, refuse, refuse_unknown
+from cacheguard.settings.values import Name, Section, Where, refuse, refuse_unknown
 
 DEFAULT_ROUTE = "default"
 
@@ -132,11 +132,16 @@ class Settings(Section):
         known = info.data.get("tiers")
         if known is None:
             return routes
-        judges = [
+        judges: list[tuple[Where, str]] = [
             ((name, "validate", place, "judge", "tier"), check.judge.tier)
             for name, route in routes.items()
             for place, check in enumerate(route.validators)
             if isinstance(check, JudgeCheck)
+        ]
+        judges += [
+            ((name, "cache", "judge", "tier"), route.cache.judge.tier)
+            for name, route in routes.items()
+            if route.cache.judge
         ]
         refuse_unknown([where for where, tier in judges if tier not in known], known)
         for where, tier in judges:

@@ -120,6 +120,7 @@ Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Cosine = Annotated[float, Field(gt=0, le=1)]
+WrongShare = Annotated[float, Field(gt=0, lt=0.5)]
 LanguageCode = Annotated[str, AfterValidator(_language)]
 """ISO 639-1."""
 Decision = Annotated[Literal["auto"] | float, BeforeValidator(_decision)]

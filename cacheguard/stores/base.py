@@ -81,7 +81,7 @@ class Label:
 class Served:
     """A semantic hit as it was given, so that a verdict finds question and answer again; or an answer that came near.
 
-    completion_id: of a near-miss, an id of its own.
+    completion_id: of a near-miss, an id of its own. route: "" where a tier gave the answer, so that none decided.
     """
 
     completion_id: str

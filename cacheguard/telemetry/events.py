@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -14,7 +14,7 @@ from cacheguard.cascade.breaker import State
 from cacheguard.telemetry.trace import Traces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from cacheguard.cascade.outcome import Attempt
     from cacheguard.cascade.tier import Tier
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 # From an exact hit (well under a millisecond) to a tier's time-out.
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Promise(Protocol):
+    """What a route promises of its hits."""
+
+    @property
+    def is_broken(self) -> bool: ...
 
 
 class Telemetry:
@@ -55,11 +62,26 @@ class Telemetry:
             registry=registry,
         )
         self._errors = Counter("cacheguard_errors", "Requests that got an error", ["code"], registry=registry)
+        self._judged = Counter(
+            "cacheguard_judged",
+            "Hits and near-misses that a judge found right or wrong, could not judge, or had no time for",
+            ["route", "outcome"],
+            registry=registry,
+        )
+        self._promise_broken = Gauge(
+            "cacheguard_promise_broken",
+            "1 since a route had to tighten itself, until it is tuned",
+            ["route"],
+            registry=registry,
+        )
         self._broken = Counter(
             "cacheguard_cache_broken",
             "Steps of the cache that failed while the request went on",
             ["step"],
             registry=registry,
+        )
+        self._second_looks = Counter(
+            "cacheguard_second_looks", "Doubtful answers looked at again", ["route", "outcome"], registry=registry
         )
 
     def watch(self, tiers: Iterable[Tier], clock: Callable[[], float]) -> None:
@@ -75,6 +97,11 @@ class Telemetry:
                     key_left_alone = partial(_is_key_left_alone, tier, key, clock)
                     self._key_left_alone.labels(tier.name, str(key + 1)).set_function(key_left_alone)
                 tier.health.keys.ring.alert = self.key_died
+
+    def watch_promises(self, promises: Mapping[str, Promise]) -> None:
+        """Show by route which are broken, whenever the metrics are read."""
+        for route, promise in promises.items():
+            self._promise_broken.labels(route).set_function(partial(_is_broken, promise))
 
     def answered(self, trace: Trace) -> None:
         """An answer was given whole."""
@@ -101,6 +128,20 @@ class Telemetry:
         self._attempt_seconds.labels(attempt.tier).observe(attempt.seconds)
         self._cost.labels(route, attempt.tier).inc(attempt.cost_usd)
 
+    def looked_again(self, route: str, outcome: str) -> None:
+        """An answer was looked at again. outcome: hit, miss, late or broken."""
+        self._second_looks.labels(route, outcome).inc()
+
+    def judged(self, route: str, outcome: str) -> None:
+        """A judge has, or has not, looked at a decision."""
+        self._judged.labels(route, outcome).inc()
+
+    def promise_broken(self, route: str, version: int, threshold: float, wrong: int, judged: int) -> None:
+        """A route has tightened itself: somebody has to find out why, and tune it. version: the new rule."""
+        self._log.error(
+            "promise broken", route=route, version=version, threshold=round(threshold, 6), wrong=wrong, judged=judged
+        )
+
     def key_died(self, provider: str, key: int, reason: str) -> None:
         """A provider refused one of its keys, or what is paid with it is spent: somebody has to see to it."""
         self._log.error("key died", provider=provider, key=key + 1, reason=reason)
@@ -116,6 +157,10 @@ class Telemetry:
         place = traceback.extract_tb(error.__traceback__)[-1]
         at = f"{Path(place.filename).name}:{place.lineno}"
         self._log.error("cache broken", step=step, error=type(error).__name__, at=at)
+
+
+def _is_broken(promise: Promise) -> bool:
+    return promise.is_broken
 
 
 def _is_key_left_alone(tier: Tier, key: int, clock: Callable[[], float]) -> bool:

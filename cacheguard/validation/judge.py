@@ -57,24 +57,32 @@ class Judge:
             return None
         said = [{"role": one["role"], "content": text_of(one.get("content"))} for one in messages]
         try:
-            [came] = await self._ask(self._case({"conversation": said, "answer": completion.text}), tier=self._tier)
-            found = Verdict.model_validate_json(came.text)
-        except (AttemptFailed, ValidationError):
+            task = _TASK.format(criteria=self._criteria)
+            [came] = await self._ask(case(task, {"conversation": said, "answer": completion.text}), tier=self._tier)
+            found = read_verdict(came)
+        except AttemptFailed:
             return Objection(FailureClass.REJECTED, "what a judge thinks of the answer is not known", unchecked=True)
         if found.verdict == "wrong":
             return Objection(FailureClass.REJECTED, f"a judge finds the answer wrong: {found.reason[:_REASON_LIMIT]}")
         return None
 
-    def _case(self, material: Body) -> Body:
-        # Without a < in it, no text can end the data before its end.
-        data = json.dumps(material, ensure_ascii=False).replace("<", r"\u003c")
-        return {
-            "messages": [
-                {"role": "system", "content": _TASK.format(criteria=self._criteria)},
-                {"role": "user", "content": f"<data>{data}</data>"},
-            ],
-            "response_format": {
-                "type": "json_schema",
-                "json_schema": {"name": "verdict", "strict": True, "schema": Verdict.model_json_schema()},
-            },
-        }
+
+def case(task: str, material: Body) -> Body:
+    """What a judge is asked. task: what to judge by. material: what to judge, which can't speak to the judge itself."""
+    # Without a < in it, no text can end the data before its end.
+    data = json.dumps(material, ensure_ascii=False).replace("<", r"\u003c")
+    return {
+        "messages": [{"role": "system", "content": task}, {"role": "user", "content": f"<data>{data}</data>"}],
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "verdict", "strict": True, "schema": Verdict.model_json_schema()},
+        },
+    }
+
+
+def read_verdict(completion: Completion) -> Verdict:
+    """Raises AttemptFailed for what is none."""
+    try:
+        return Verdict.model_validate_json(completion.text)
+    except ValidationError as exc:
+        raise AttemptFailed(FailureClass.SCHEMA, "no verdict", completion=completion) from exc

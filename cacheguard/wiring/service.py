@@ -17,12 +17,12 @@ from cacheguard.cache import Cache
 from cacheguard.cascade.cascade import Cascade
 from cacheguard.cascade.probing import probe_all
 from cacheguard.errors import Overloaded
-from cacheguard.feedback import Feedback
 from cacheguard.routes import Routes
 from cacheguard.settings import ModelTier
 from cacheguard.telemetry.events import Telemetry
 from cacheguard.tenants import Tenants
 from cacheguard.upstream import Upstream
+from cacheguard.wiring.oversight import make_overseers
 from cacheguard.wiring.providers import make_provider
 from cacheguard.wiring.routes import make_route
 from cacheguard.wiring.spending import make_ledger
@@ -109,11 +109,26 @@ class Service:
         ledger = make_ledger(self.settings)
         await self._once("spending", partial(self._exchange, ledger))  # a restart must not begin a month anew
         self._open.push_async_callback(self._once, "spending", partial(self._exchange, ledger))
-        upstream = Upstream(Cascade(Random(), self.tiers), ledger, self.telemetry, self._now)
+        cascade = Cascade(Random(), self.tiers)
+        upstream = Upstream(cascade, ledger, self.telemetry, self._now)
         self._open.push_async_callback(upstream.settle)
         self.cache = cache = Cache(self.store, embedder, index)
-        self.corridor = Corridor(self.routes, cache, upstream, self.telemetry, self._now)
-        self.feedback = Feedback(self.store, self._now)
+        self.overseers = make_overseers(
+            self.settings,
+            self.routes,
+            store=self.store,
+            embedder=embedder,
+            cascade=cascade,
+            ledger=ledger,
+            upstream=upstream,
+            telemetry=self.telemetry,
+            now=self._now,
+        )
+        observer = self.overseers.oversight
+        self._open.push_async_callback(observer.aclose)
+        self.corridor = Corridor(
+            self.routes, cache, upstream, observer=observer, telemetry=self.telemetry, now=self._now
+        )
         for every_s, step, do in self._steps(index, ledger):
             self._open.push_async_callback(_stop, asyncio.create_task(self._repeat(every_s, step, do)))
 

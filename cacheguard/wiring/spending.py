@@ -12,9 +12,14 @@ if TYPE_CHECKING:
 
 
 def make_ledger(settings: configured.Settings) -> Ledger:
-    """For the routes and tenants that have a limit."""
+    """For the routes, their judges, and the tenants that have a limit."""
     spenders = {
         **{Account("route", name): route.spending for name, route in settings.routes.items()},
+        **{
+            Account("judge", name): route.cache.judge.spending
+            for name, route in settings.routes.items()
+            if route.cache.judge
+        },
         **{Account("tenant", name): tenant.spending for name, tenant in settings.auth.tenants.items()},
     }
     return Ledger(
