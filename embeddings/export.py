@@ -76,7 +76,7 @@ def prepare(model: str, precision: Precision = "int8", cache_dir: Path | None = 
     try:
         with suppress(FileNotFoundError, ModelCorrupt):
             return read(folder)
-        _check_that_export_is_possible(model, source)
+        check_that_export_is_possible(model, source)
         sys.stderr.write(f"exporting {source.name} to ONNX {precision}, once: {folder}\n")
         sys.stderr.flush()
         _make(source, precision, folder)
@@ -108,7 +108,7 @@ def _folder_name(source: Source, precision: Precision) -> str:
     return f"{readable}-{precision}-{hashlib.sha256(made_of.encode()).hexdigest()[:12]}"
 
 
-def _check_that_export_is_possible(model: str, source: Source) -> None:
+def check_that_export_is_possible(model: str, source: Source) -> None:
     missing = [name for name in _NEEDED_TO_EXPORT if find_spec(name) is None]
     if missing:
         extra = "bundled" if model == BUNDLED else "models"

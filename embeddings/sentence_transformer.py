@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +24,12 @@ from embeddings.export import (
     read,
 )
 from embeddings.files import Source, check_weights, sha256_of_file
+from embeddings.tracing import write_graph
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 _EXPORTABLE = {"Transformer", "Pooling", "Dense", "Normalize"}
-_OPSET = 17  # the last one in which ReduceMax takes its axes as an attribute
 _LONGEST = 8192  # tokens, where the model itself names no limit
 # Two texts of different lengths, so that tracing sees a batch, and padding in it.
 _TRACED = ("Where is my card?", "I ordered a new card two weeks ago and it has not arrived yet.")
@@ -118,39 +117,17 @@ def _write_tokenizer(model: SentenceTransformer, max_tokens: int, path: Path) ->
 
 
 def _write_graph(model: SentenceTransformer, precision: Precision, path: Path) -> None:
-    import onnx  # noqa: PLC0415
     import torch  # noqa: PLC0415
 
-    from embeddings.quantisation import quantise  # noqa: PLC0415
-
     features = {k: v for k, v in model.preprocess(list(_TRACED)).items() if isinstance(v, torch.Tensor)}
-
-    class Whole(torch.nn.Module):  # type: ignore[misc]  # torch is Any to mypy
-        """Tensors in, one tensor out: what tracing wants of the model's dictionaries."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
-
-        def forward(self, *inputs: torch.Tensor) -> Any:
-            return self.model(dict(zip(features, inputs, strict=True)))["sentence_embedding"]
-
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tracing warns of each shape that it takes for a constant
-        torch.onnx.export(
-            Whole().eval(),
-            tuple(features.values()),
-            str(path),
-            input_names=list(features),
-            output_names=["embedding"],
-            dynamic_axes={**{name: {0: "batch", 1: "tokens"} for name in features}, "embedding": {0: "batch"}},
-            opset_version=_OPSET,
-            dynamo=False,
-        )
-    if precision == "int8":
-        graph = onnx.load(path)
-        quantise(graph)
-        onnx.save(graph, path)
+    write_graph(
+        lambda fed: model(fed)["sentence_embedding"],
+        model,
+        features,
+        output="embedding",
+        precision=precision,
+        path=path,
+    )
 
 
 def _sha256_of_weights(model: SentenceTransformer) -> str:
