@@ -12,7 +12,7 @@ from cacheguard.settings.checks import (
 )
 from cacheguard.settings.load import Loaded, load
 from cacheguard.settings.providers import Provider
-from cacheguard.settings.routes import Cache, Route
+from cacheguard.settings.routes import Cache, Route, SecondLook
 from cacheguard.settings.service import ApiKey, Auth, Embedding, Index, Server, Store
 from cacheguard.settings.show import effective, effective_yaml, json_schema
 from cacheguard.settings.strategies import (
@@ -49,6 +49,7 @@ __all__ = [
     "Provider",
     "RelevanceCheck",
     "Route",
+    "SecondLook",
     "SelfConsistencyCheck",
     "Server",
     "Settings",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal, Self, TypeAlias, get_args
 
 from pydantic import Field, model_validator
@@ -27,6 +28,15 @@ Guard: TypeAlias = Literal[
 ]
 
 
+class SecondLook(Section):
+    model: Path
+    """Folder that `cacheguard second-look` wrote."""
+    min_confidence: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Confidence from which an answer that is not sure enough is looked at again."""
+    budget_ms: Positive = 20
+    """Longest time that a look may take, in milliseconds; what is not said by then is not served."""
+
+
 class Cache(Section):
     mode: Literal["read-write", "read-only", "write-only", "off"] = "read-write"
     """Whether the route reads answers from the cache, adds answers to it, both, or neither."""
@@ -45,6 +55,8 @@ class Cache(Section):
     """Who looks at some of the hits and near-misses, and how many; without it, nobody does."""
     guards: tuple[Guard, ...] = get_args(Guard)
     """Which guards may object to an answer, however near its question is; [] for none."""
+    second_look: SecondLook | None = None
+    """A slower model that reads the question together with the answer's, where the rule is unsure."""
     refresh_ahead_hits: Count | None = None
     """After how many hits an answer is fetched anew in the last tenth of its ttl_s, before it is stale. Without it,
     that is done once it is stale."""
