@@ -14,6 +14,7 @@ import numpy as np
 from cacheguard.matching.decide import Judged, nearest_of_each_answer
 from cacheguard.matching.features import ALONE, AMONG, alone, among
 from cacheguard.matching.guards import first_veto
+from cacheguard.matching.head import HEAD, Head
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from cacheguard.matching.guards.base import Guard
     from cacheguard.question import Question
 
+# For an answer among others that the route's head knows.
+HEADED = AMONG + HEAD
 # How sure an equal text is, where the route trusts it: of 54 texts that vira labels twice 13 got another label the
 # second time, but by people who chose between answers to the same question; banking77 has none.
 EXACT = 0.99
@@ -60,6 +63,12 @@ class Logistic:
         """What each feature adds to the bias. values: (..., features)."""
         return (values - self.centre) / self.spread * self.weights
 
+    def weighed(self, match: Match, values: NDArray[np.float64]) -> Weighed:
+        """values: (features,)."""
+        logits = self.logits(values)
+        because = {feature.name: float(logit) for feature, logit in zip(self.features, logits, strict=True)}
+        return Weighed(match, probability(float(logits.sum()) + self.bias), because)
+
     @classmethod
     def from_json(cls, body: Mapping[str, Any], features: tuple[Feature, ...]) -> Logistic:
         """Raises ValueError for features that this program doesn't compute, or counts against their sign."""
@@ -91,11 +100,16 @@ class Logistic:
 
 @dataclass(frozen=True, slots=True)
 class ConfidenceModel:
-    """among: for an answer among others. alone: for the only phrasing there is. provenance: what it was fitted on."""
+    """among: for an answer among others. alone: for the only phrasing there is. provenance: what it was fitted on.
+
+    headed: for an answer among others that the route's head knows. Both or neither.
+    """
 
     among: Logistic
     alone: Logistic
     provenance: Mapping[str, Any]
+    head: Head | None = None
+    headed: Logistic | None = None
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> ConfidenceModel:
@@ -105,35 +119,34 @@ class ConfidenceModel:
                 Logistic.from_json(body["among"], AMONG),
                 Logistic.from_json(body["alone"], ALONE),
                 dict(body["provenance"]),
+                Head.from_json(body["head"]) if "head" in body else None,
+                Logistic.from_json(body["headed"], HEADED) if "head" in body else None,
             )
-        except (KeyError, TypeError) as exc:
+        except (AttributeError, KeyError, TypeError) as exc:
             raise ValueError(f"no confidence model: {exc!r}") from exc
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "among": self.among.to_json(),
-            "alone": self.alone.to_json(),
-            "provenance": dict(self.provenance),
-        }
+        body = {"among": self.among.to_json(), "alone": self.alone.to_json(), "provenance": dict(self.provenance)}
+        if self.head and self.headed:
+            body |= {"head": self.head.to_json(), "headed": self.headed.to_json()}
+        return body
 
-    def weigh(self, text: str, matches: Sequence[Match]) -> list[Weighed]:
+    def weigh(self, text: str, matches: Sequence[Match], vector: NDArray[np.float32] | None = None) -> list[Weighed]:
         """One for each answer, the surest first. matches: phrasings near the question, in any order."""
         if not matches:
             return []
         ordered = sorted(matches, key=_distance)
         nearest = nearest_of_each_answer(ordered)
-        if len(ordered) > 1 and all(match.vector is not None for match in ordered):
-            model, values = self.among, among(text, ordered)
+        if len(ordered) == 1 or any(match.vector is None for match in ordered):
+            weighed = [self.alone.weighed(match, alone(match)) for match in nearest]
         else:
-            model, values = self.alone, np.array([alone(text, match) for match in nearest])
-        weighed = [
-            Weighed(
-                match,
-                probability(float(logits.sum()) + model.bias),
-                {feature.name: float(logit) for feature, logit in zip(model.features, logits, strict=True)},
-            )
-            for match, logits in zip(nearest, model.logits(values), strict=True)
-        ]
+            rows = among(text, ordered)
+            weighed = [self.among.weighed(match, row) for match, row in zip(nearest, rows, strict=True)]
+            if self.head and self.headed and vector is not None:
+                known = [at for at, match in enumerate(nearest) if match.answer.id in self.head.place]
+                added = self.head.features(text, vector, [nearest[at].answer.id for at in known])
+                for at, row in zip(known, added, strict=True):
+                    weighed[at] = self.headed.weighed(nearest[at], np.append(rows[at], row))
         return sorted(weighed, key=lambda one: -one.confidence)
 
 
@@ -142,25 +155,29 @@ class Calibrated:
     """The rule of a route whose confidence is a probability.
 
     threshold: the least confidence that is served. guards: who may object. trusts_exact: see Rule.
+    near_exact: the cosine from which a phrasing is served as if its text were equal; None: it must be.
     """
 
     model: ConfidenceModel
     threshold: float
     guards: tuple[Guard, ...] = ()
     trusts_exact: bool = True
+    near_exact: float | None = None
 
     def judge(
         self,
         question: Question,
         matches: Sequence[Match],
         now: float,
-        vector: NDArray[np.float32] | None = None,  # noqa: ARG002 - the protocol's
+        vector: NDArray[np.float32] | None = None,
     ) -> list[Judged]:
         """Guards are asked about nothing that isn't sure enough anyway."""
+        if len(matches) == 1 and self._is_trusted(matches[0]):  # in microseconds: most hits of a busy cache are exact
+            return [self.reconsider(question, Judged(matches[0], EXACT, accepted=False), matches, now)]
         judged = []
-        for weighed in self.model.weigh(question.text, matches):
+        for weighed in self.model.weigh(question.text, matches, vector):
             match, confidence, because = weighed.match, weighed.confidence, weighed.because
-            if match.exact and self.trusts_exact:
+            if self._is_trusted(match):
                 confidence, because = max(confidence, EXACT), {}
             first = Judged(match, confidence, accepted=False, because=because)
             judged.append(self.reconsider(question, first, matches, now))
@@ -168,9 +185,13 @@ class Calibrated:
 
     def reconsider(self, question: Question, judged: Judged, matches: Sequence[Match], now: float) -> Judged:
         match = judged.match
-        sure = judged.confidence >= self.threshold or (match.exact and self.trusts_exact)
+        is_near = self.near_exact is not None and match.similarity >= self.near_exact
+        sure = judged.confidence >= self.threshold or is_near or self._is_trusted(match)
         veto = first_veto(question, _phrasings(match, matches), self.guards, now) if sure else ""
         return replace(judged, accepted=sure and not veto, veto=veto)
+
+    def _is_trusted(self, match: Match) -> bool:
+        return match.exact and self.trusts_exact
 
 
 @cache

@@ -42,14 +42,9 @@ AMONG = (
     Feature("missing", -1, "share of the question's content words that none of the answer's phrasings near it holds"),
     Feature("length", 0, "logarithm of the number of the question's words"),
 )
-ALONE = (
-    Feature("similarity", +1, "cosine"),
-    Feature("missing", -1, "share of the question's content words that the phrasing lacks"),
-    Feature("extra", -1, "share of the phrasing's content words that the question lacks"),
-    Feature("exchanged", -1, "content words that each has and the other lacks: the lesser of the two counts"),
-    Feature("length", 0, "logarithm of the number of the question's words"),
-)
-
+# The words of a pair are no feature: weights that the pairs of one domain give them serve fewer true duplicates of
+# another than the cosine alone.
+ALONE = (Feature("similarity", +1, "cosine"),)
 # How little the ridge trusts a single phrasing. Log loss on the replays of vira and banking77 is flat from 0.2 to 1.
 _RIDGE = 0.3
 _MEAN_OF = 3
@@ -77,10 +72,10 @@ def among(text: str, matches: Sequence[Match]) -> NDArray[np.float64]:
     log_odds, missing = _wording(text, matches, owns)
     columns = (
         nearest_three[0],
-        _lead(nearest_three[0], farthest),
-        _lead(nearest_three.mean(axis=0), farthest),
+        lead(nearest_three[0], farthest),
+        lead(nearest_three.mean(axis=0), farthest),
         votes,
-        _lead(votes, 0.0),
+        lead(votes, 0.0),
         log_odds,
         missing,
         np.full(len(rank), _length(text)),
@@ -88,22 +83,12 @@ def among(text: str, matches: Sequence[Match]) -> NDArray[np.float64]:
     return np.column_stack(columns)
 
 
-def alone(text: str, match: Match) -> NDArray[np.float64]:
+def alone(match: Match) -> NDArray[np.float64]:
     """A row of `ALONE`."""
-    asked, known = _content(text), _content(match.phrasing.text)
-    missing, extra = len(asked - known), len(known - asked)
-    return np.array(
-        [
-            match.similarity,
-            missing / max(1, len(asked)),
-            extra / max(1, len(known)),
-            min(missing, extra),
-            _length(text),
-        ]
-    )
+    return np.array([match.similarity])
 
 
-def _lead(figures: NDArray[np.float64], otherwise: float | np.float64) -> NDArray[np.float64]:
+def lead(figures: NDArray[np.float64], otherwise: float | np.float64) -> NDArray[np.float64]:
     """What each has more than the best other. otherwise: what to hold it against where there is no other."""
     if len(figures) == 1:
         return figures - otherwise
@@ -117,8 +102,8 @@ def _wording(
     text: str, matches: Sequence[Match], owns: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """`words` and `missing`. owns: (matches, answers)."""
-    asked = sorted(_stems(text))
-    held = [_stems(match.phrasing.text) for match in matches]
+    asked = sorted(stems(text))
+    held = [stems(match.phrasing.text) for match in matches]
     holds = np.array([[word in one for word in asked] for one in held], np.float64)
     phrasings = owns.sum(axis=0)[:, None]
     ours = owns.T.astype(np.float64) @ holds
@@ -133,7 +118,7 @@ def _wording(
 
 
 @lru_cache(_REMEMBERED)
-def _stems(text: str) -> frozenset[str]:
+def stems(text: str) -> frozenset[str]:
     return frozenset(stem(word) for word in words(text))
 
 

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from cacheguard.tuning.labels import Labelled
 
 # Answers of one question that teach: the nearest and what might be taken for it. A third changed no figure.
-_TAUGHT_BY: Final = 2
+TAUGHT_BY: Final = 2
 # How far labels carry a weight: as if this many questions had already said what the earlier model says.
 _PRIOR: Final = 2.0
+# A feature that hardly ever changes tells nothing.
+_LEAST_SPREAD: Final = 0.01
 _STEPS: Final = 100
 _HALVINGS: Final = 40
 _ENOUGH: Final = 1e-9
@@ -58,7 +60,7 @@ def lessons_among(labelled: Iterable[Labelled]) -> Lessons:
     for one in labelled:
         if len(one.matches) < 2:  # noqa: PLR2004 - nothing to compare with
             continue
-        answers = list({match.answer.id: match.answer for match in one.matches}.values())[:_TAUGHT_BY]
+        answers = list({match.answer.id: match.answer for match in one.matches}.values())[:TAUGHT_BY]
         fits = [one.fits(answer) for answer in answers]
         rows = among(one.question.text, one.matches)[: len(answers)]
         values.append(rows[[fit is not None for fit in fits]])
@@ -67,9 +69,11 @@ def lessons_among(labelled: Iterable[Labelled]) -> Lessons:
 
 
 def lessons_alone(labelled: Iterable[Labelled]) -> Lessons:
-    """Of questions and their nearest phrasing, as if it were the only one."""
-    known = [(one, fit) for one in labelled if one.matches and (fit := one.fits(one.matches[0].answer)) is not None]
-    values = [alone(one.question.text, one.matches[0]) for one, _ in known]
+    """Of questions with one phrasing near them."""
+    known = [
+        (one, fit) for one in labelled if len(one.matches) == 1 and (fit := one.fits(one.matches[0].answer)) is not None
+    ]
+    values = [alone(one.matches[0]) for one, _ in known]
     return Lessons(
         np.array(values).reshape(-1, len(ALONE)), np.array([fit for _, fit in known], bool), np.ones(len(known))
     )
@@ -91,7 +95,7 @@ def fit_logistic(features: tuple[Feature, ...], lessons: Lessons, earlier: Logis
     if earlier is None:
         share = lessons.counts / lessons.counts.sum()
         centre = share @ lessons.values
-        spread = np.sqrt(share @ (lessons.values - centre) ** 2) + 1e-6
+        spread = np.maximum(np.sqrt(share @ (lessons.values - centre) ** 2), _LEAST_SPREAD)
         start = np.zeros(len(features) + 1)
     else:
         centre, spread = earlier.centre, earlier.spread

@@ -35,9 +35,9 @@ class Cached:
         self.matches = matches
         self.vectors = np.array([match.vector for match in matches], np.float32)
         names = {match.answer.id: match.answer for match in matches}
-        rank = {name: at for at, name in enumerate(names)}
         self.answers: list[Answer] = list(names.values())
-        self.owner = np.array([rank[match.answer.id] for match in matches])
+        self.place = {name: at for at, name in enumerate(names)}
+        self.owner = np.array([self.place[match.answer.id] for match in matches])
 
     def near(self, vector: NDArray[np.float32], among: NDArray[np.bool_] | None = None) -> tuple[Match, ...]:
         """The nearest phrasings, nearest first. among: (phrasings,), those to look at."""

@@ -51,7 +51,6 @@ class Domain:
     answered: Lessons
     unanswered: Lessons
     young: Lessons
-    as_if_alone: Lessons
     replay: Sequence[Labelled]
     first_days: Sequence[Labelled]
 
@@ -74,26 +73,22 @@ async def main(folder: Path) -> None:
         for part, labelled in (("replay", out.replay), ("young", out.first_days)):
             for name, sure in _judged(model, labelled).items():
                 _say(f"{out.name:10} {part:14} {name:12} {_figures(sure, len(labelled))}")
-    model = _fit(domains, None)
+    model = _fit(domains, lessons_alone(pairs))
     duplicates = sum(bool(pair.fits(pair.matches[0].answer)) for pair in pairs)
     for name, sure in _judged(model, pairs).items():
         _say(f"{PAIRS:10} {'pairs':14} {name:12} {_figures(sure, duplicates, only_right=True)}")
-    shipped = _fit(domains, lessons_alone(pairs)).to_json()
-    MODEL.write_text(json.dumps(shipped, indent=2) + "\n", "utf-8")
+    MODEL.write_text(json.dumps(model.to_json(), indent=2) + "\n", "utf-8")
 
 
-def _fit(domains: Sequence[Domain], pairs: Lessons | None) -> ConfidenceModel:
-    alone = [domain.as_if_alone.counting(1000) for domain in domains]
-    if pairs is not None:
-        alone.append(pairs.counting(4000))
+def _fit(domains: Sequence[Domain], pairs: Lessons) -> ConfidenceModel:
     among = Lessons.together([domain.lessons() for domain in domains])
     provenance = {
         "fitted_by": "python -m cacheguard.tuning.train",
-        "on": [domain.name for domain in domains] + ([PAIRS] if pairs is not None else []),
+        "on": [*(domain.name for domain in domains), PAIRS],
         "embedding": "bundled all-MiniLM-L6-v2, int8",
-        "rows": {"among": len(among.right), "alone": sum(len(part.right) for part in alone)},
+        "rows": {"among": len(among.right), "alone": len(pairs.right)},
     }
-    return fit_model(among, Lessons.together(alone), provenance)
+    return fit_model(among, pairs, provenance)
 
 
 def _judged(model: ConfidenceModel, labelled: Sequence[Labelled]) -> dict[str, list[tuple[float, bool]]]:
@@ -145,7 +140,6 @@ async def _stream(embedder: Embedder, folder: Path, name: str) -> Domain:
         lessons_among(answered(cached)),
         lessons_among(unanswered(cached, chance)),
         lessons_among(first_days),
-        lessons_alone(asked["labelled"]),
         asked["replay"],
         first_days,
     )
