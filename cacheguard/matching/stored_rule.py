@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 def write_rule(rule: Calibrated) -> str:
-    body = {"threshold": rule.threshold, "trusts_exact": rule.trusts_exact, "model": rule.model.to_json()}
-    return json.dumps(body)
+    body = {"threshold": rule.threshold, "trusts_exact": rule.trusts_exact, "near_exact": rule.near_exact}
+    return json.dumps(body | {"model": rule.model.to_json()})
 
 
 def read_rule(body: str, guards: tuple[Guard, ...] = ()) -> Calibrated:
@@ -21,9 +21,13 @@ def read_rule(body: str, guards: tuple[Guard, ...] = ()) -> Calibrated:
     try:
         fields = json.loads(body)
         threshold, trusts_exact = float(fields["threshold"]), fields["trusts_exact"]
+        near_exact = None if fields["near_exact"] is None else float(fields["near_exact"])
         model = ConfidenceModel.from_json(fields["model"])
     except (KeyError, TypeError) as exc:
         raise ValueError(f"no calibrated rule: {exc!r}") from exc
-    if not 0 < threshold <= 1 or not isinstance(trusts_exact, bool):
-        raise ValueError(f"no calibrated rule has the threshold {threshold:g} and trusts_exact {trusts_exact!r}")
-    return Calibrated(model, threshold, guards, trusts_exact)
+    for name, share in (("threshold", threshold), ("near_exact", near_exact)):
+        if share is not None and not 0 < share <= 1:
+            raise ValueError(f"a calibrated rule's {name} is above 0 and at most 1, not {share:g}")
+    if not isinstance(trusts_exact, bool):
+        raise ValueError(f"a calibrated rule's trusts_exact is true or false, not {trusts_exact!r}")  # noqa: TRY004
+    return Calibrated(model, threshold, guards, trusts_exact, near_exact)

@@ -93,6 +93,11 @@ class Gathered:
             if len(self.bad_lines) < _SHOWN:
                 self.bad_lines.append(found)
 
+    def extend(self, others: Gathered) -> None:
+        """others: labels that came in service."""
+        self.labelled += others.labelled
+        self.cut += others.cut
+
 
 class Gathering:
     """Looks up what the cache holds near labelled questions of a place."""

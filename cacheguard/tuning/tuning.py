@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from cacheguard.matching.confidence import Calibrated
+from cacheguard.matching.confidence import Calibrated, default_model
+from cacheguard.matching.decide import CAUTIOUS
+from cacheguard.tuning.fitting import fit_model, lessons_alone, lessons_among
 from cacheguard.tuning.guarantee import THRESHOLDS, Choice, choose
 from cacheguard.tuning.labels import Labelled
 
@@ -33,38 +35,58 @@ class Served(NamedTuple):
 
     confidence: float
     is_right: bool | None
+    similarity: float = 0.0
     is_exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Exact:
-    """Labelled questions whose very words are in the cache."""
+class Seen:
+    """How many labelled questions are of a kind, and how many of these would have been answered wrong."""
 
     asked: int
     wrong: int
 
+    @classmethod
+    def of(cls, served: Iterable[Served]) -> Seen:
+        known = [one.is_right for one in served if one.is_right is not None]
+        return cls(len(known), known.count(False))
+
+    def allows(self, max_wrong: float) -> bool:
+        """Whether nothing speaks against it; where nothing was seen, nothing does."""
+        return self.wrong <= max_wrong * self.asked
+
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """A rule, and what it rests on. Its threshold is the choice's, or the strictest where the labels prove nothing."""
+    """A rule, and what it rests on. exact: questions whose very words are in the cache.
+
+    Where the labels prove nothing, the rule serves what it is surest of, and what is all but equal.
+    """
 
     rule: Calibrated
     choice: Choice
-    exact: Exact
+    exact: Seen
+
+
+def fit_to(labelled: Sequence[Labelled]) -> ConfidenceModel:
+    """The shipped model, as far from itself as these labels carry it."""
+    provenance = {"fitted_by": "cacheguard tune", "questions": len(labelled)}
+    return fit_model(lessons_among(labelled), lessons_alone(labelled), provenance, default_model())
 
 
 def tune(labelled: Sequence[Labelled], fit: Fit, guards: tuple[Guard, ...], promise: Promise, now: float) -> Tuned:
     """The rule with the most hits that the labels prove to keep the promise. now: Unix seconds."""
     held_out = _held_out(labelled, fit, guards, now)
-    exact = [one for one in held_out if one.trusting.is_exact and one.trusting.is_right is not None]
-    wrong = sum(not one.trusting.is_right for one in exact)
-    trusts_exact = wrong <= promise.max_wrong * len(exact)
+    exact = Seen.of(one.trusting for one in held_out if one.trusting.is_exact)
+    trusts_exact = exact.allows(promise.max_wrong)
     served = [one.trusting if trusts_exact else one.asking for one in held_out]
     known = [one for one in served if one.is_right is not None]
     choice = choose([one.confidence for one in known], [bool(one.is_right) for one in known], *promise)
-    threshold = choice.chosen.threshold if choice.chosen else THRESHOLDS[0]
-    rule = Calibrated(fit(labelled), threshold, guards, trusts_exact)
-    return Tuned(rule, choice, Exact(len(exact), wrong))
+    if choice.chosen:
+        return Tuned(Calibrated(fit(labelled), choice.chosen.threshold, guards, trusts_exact), choice, exact)
+    near = Seen.of(one for one in served if one.similarity >= CAUTIOUS.cosine)
+    near_exact = CAUTIOUS.cosine if near.allows(promise.max_wrong) else None
+    return Tuned(Calibrated(fit(labelled), THRESHOLDS[0], guards, trusts_exact, near_exact), choice, exact)
 
 
 class _HeldOut(NamedTuple):
@@ -100,6 +122,7 @@ def _folds(labelled: Sequence[Labelled]) -> list[range]:
 def _served(rule: Calibrated, one: Labelled, now: float) -> Served:
     for judged in rule.judge(one.question, one.matches, now, one.vector):
         if judged.accepted:
-            is_trusted = judged.match.exact and rule.trusts_exact
-            return Served(1.0 if is_trusted else judged.confidence, one.fits(judged.match.answer), judged.match.exact)
+            match = judged.match
+            confidence = 1.0 if match.exact and rule.trusts_exact else judged.confidence
+            return Served(confidence, one.fits(match.answer), match.similarity, match.exact)
     return Served(0.0, is_right=False)

@@ -10,13 +10,13 @@ from cacheguard.matching.stored_rule import read_rule, write_rule
 
 @pytest.fixture
 def rule():
-    return Calibrated(default_model(), 0.875, trusts_exact=False)
+    return Calibrated(default_model(), 0.875, trusts_exact=False, near_exact=0.97)
 
 
 def test_a_rule_is_read_as_it_was_written(rule):
     body = write_rule(rule)
     again = read_rule(body)
-    assert (again.threshold, again.trusts_exact) == (0.875, False)
+    assert (again.threshold, again.trusts_exact, again.near_exact) == (0.875, False, 0.97)
     assert write_rule(again) == body
 
 
@@ -27,13 +27,15 @@ def test_a_rule_is_read_as_it_was_written(rule):
         {"threshold": 1.5},
         {"threshold": None},
         {"threshold": float("nan")},
+        {"near_exact": 0},
+        {"near_exact": "near"},
         {"trusts_exact": "no"},
         {"model": {}},
         {"model": None},
     ],
 )
 def test_what_is_no_rule_is_refused(rule, wrong):
-    with pytest.raises(ValueError, match=r"rule|model"):
+    with pytest.raises(ValueError, match=r"rule|model|float"):
         read_rule(json.dumps(json.loads(write_rule(rule)) | wrong))
 
 

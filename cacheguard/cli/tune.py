@@ -1,0 +1,195 @@
+"""`cacheguard tune`: chooses a route's decision rule from labels."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path  # noqa: TC003 - typer reads it
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cacheguard.cli import CommandFailed, ConfigFile, load_settings
+from cacheguard.cli.cached import SystemPromptFile, check_lasting, check_tenant, contents, read_system_prompt
+
+if TYPE_CHECKING:
+    from cacheguard.settings import Settings
+    from cacheguard.stores.base import Store, StoredRule
+    from cacheguard.tuning.labels import Gathered
+    from cacheguard.tuning.report import Report
+    from cacheguard.tuning.tuning import Promise
+    from cacheguard.wiring import Service
+
+BY = "tune"
+MAX_WRONG = 0.01
+
+
+def tune(
+    *,
+    route: Annotated[str, typer.Option(metavar="R", help="Route whose rule is chosen.")],
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="F",
+            exists=True,
+            dir_okay=False,
+            help="A stream of labelled questions, or pairs, plain or gzipped; what feedback, judges and people said of "
+            "the route's answers is added to a stream.",
+        ),
+    ] = None,
+    max_wrong: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="Largest share of wrong hits; else the route's max_wrong_hits, else 0.01."),
+    ] = None,
+    confidence: Annotated[float, typer.Option(metavar="SHARE", help="How sure the promise is to be.")] = 0.95,
+    apply: Annotated[bool, typer.Option("--apply", help="Put the rule in force, for all running services.")] = False,
+    roll_back: Annotated[
+        bool, typer.Option("--roll-back", help="Put the rule before the present one in force again, and do no more.")
+    ] = False,
+    tenant: Annotated[str, typer.Option(metavar="T", help="Who asks the questions of the file.")] = "default",
+    system_prompt_file: SystemPromptFile = None,
+    report: Annotated[Path | None, typer.Option(metavar="F.json", help="Write all figures there.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="F.png", help="Draw the curve there.")] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Choose a route's decision rule from labelled questions, so that its promise holds.
+
+    The promise: of the answers that the cache gives, at most such a share is wrong, with such confidence. The rule with
+    the most hits that the labels prove to keep it is chosen; where they prove none, one that serves hardly more than
+    exact matches, and it is said how many more labels are likely to do. Nothing changes without --apply.
+
+    Example: [bold]cacheguard tune --route faq --labels asked.jsonl.gz --max-wrong 0.02 --plot curve.png --apply[/bold]
+    """
+    settings = load_settings(config).settings
+    check_lasting(settings)
+    check_tenant(settings, tenant)
+    if route not in settings.routes:
+        raise typer.TyperException(f"there is no route {route!r}; known: {', '.join(settings.routes)}")
+    if apply or roll_back:
+        _check_decision(route, settings.routes[route].cache.decision)
+    if roll_back:
+        print(asyncio.run(_roll_back(settings, route)))
+        return
+    _check_plot(plot)
+    if max_wrong is None:
+        max_wrong = settings.routes[route].cache.max_wrong_hits or MAX_WRONG
+    promise = _promise(max_wrong, confidence)
+    at = route, tenant, read_system_prompt(system_prompt_file)
+    given = (labels, labels.stat().st_size) if labels else None
+    found, applied = asyncio.run(_tune(settings, given, at, promise, apply=apply))
+    _say(found, applied)
+    if report:
+        report.write_text(json.dumps(_as_json(found), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    if plot:
+        from cacheguard.tuning.plot import draw
+
+        draw(found, plot)
+
+
+def _promise(max_wrong: float, confidence: float) -> Promise:
+    """Raises typer.TyperException."""
+    from cacheguard.tuning.tuning import Promise
+
+    for name, share in (("--max-wrong", max_wrong), ("--confidence", confidence)):
+        if not 0 < share < 1:
+            raise typer.TyperException(f"{name} is {share:g}: say a share above 0 and below 1, such as 0.01")
+    return Promise(max_wrong, confidence)
+
+
+def _check_decision(route: str, decision: str | float) -> None:
+    """Raises typer.TyperException for a route that follows no tuned rule."""
+    if decision != "auto":
+        raise typer.TyperException(
+            f"route {route!r} decides by the cosine {decision} in its settings: say `decision: auto` there first"
+        )
+
+
+def _check_plot(plot: Path | None) -> None:
+    """Before minutes of work. Raises CommandFailed or typer.TyperException."""
+    if plot and find_spec("matplotlib") is None:
+        raise CommandFailed("--plot wants matplotlib: pip install 'cacheguard[plot]'")
+    if plot and plot.suffix not in {".png", ".svg", ".pdf"}:
+        raise typer.TyperException(f"--plot {plot}: name a file that ends in .png, .svg or .pdf")
+
+
+async def _tune(
+    settings: Settings, labels: tuple[Path, int] | None, at: tuple[str, str, str], promise: Promise, *, apply: bool
+) -> tuple[Report, StoredRule | None]:
+    """labels: a file and its size. at: route, tenant and system prompt."""
+    from cacheguard.matching.guards import make_guards
+    from cacheguard.matching.stored_rule import write_rule
+    from cacheguard.tuning.report import report_of
+    from cacheguard.tuning.tuning import fit_to, tune
+    from cacheguard.wiring import running
+
+    route, *_ = at
+    async with running(settings) as service:
+        gathered = await _gathered(service, labels, at)
+        guards = make_guards(settings.routes[route].cache.guards)
+        tuned = tune(gathered.labelled, fit_to, guards, promise, time.time())
+        applied = None
+        if apply:
+            body = write_rule(tuned.rule)
+            applied = await service.store.add_rule(route, body, by=BY, created_at=time.time())
+        return report_of(route, gathered, tuned), applied
+
+
+async def _gathered(service: Service, labels: tuple[Path, int] | None, at: tuple[str, str, str]) -> Gathered:
+    """As _tune. Raises CommandFailed where there is nothing to learn from."""
+    from cacheguard.cli.progress import bars
+    from cacheguard.place import Place
+    from cacheguard.tuning.labels import Gathered, Gathering
+
+    route, tenant, system_prompt = at
+    place = Place(service.routes.named(route), tenant, system_prompt)
+    gathering = Gathering(place, service.cache, service.store, service.embedder)
+    with bars() as progress:
+        gathered = Gathered()
+        if labels:
+            file, size = labels
+            progress.begin("Reading labels", size)
+            gathered = await gathering.from_file(file, progress.advance)
+        if not gathered.are_pairs:
+            gathered.extend(await gathering.from_store())
+    if not gathered.labelled:
+        raise CommandFailed(f"route {route!r} has no labels yet: name a file of them with --labels")
+    if not any(one.matches for one in gathered.labelled):
+        raise CommandFailed(
+            f"the cache holds nothing that {tenant!r} may get on route {route!r}: fill it first, with `cacheguard warm`"
+        )
+    return gathered
+
+
+async def _roll_back(settings: Settings, route: str) -> str:
+    async with contents(settings) as store:
+        stored = await store.rules(route)
+        if len(stored) < 2:  # noqa: PLR2004 - the present one, and the one before
+            raise CommandFailed(f"route {route!r} has no rule before the present one")
+        return await _in_force_again(store, stored[-2])
+
+
+async def _in_force_again(store: Store, rule: StoredRule) -> str:
+    now = await store.add_rule(rule.route, rule.body, by=rule.by, created_at=time.time())
+    return f"route {rule.route!r}: the rule of version {rule.version} is in force again, as version {now.version}"
+
+
+def _say(report: Report, applied: StoredRule | None) -> None:
+    from cacheguard.tuning.report import said
+
+    for line in said(report):
+        print(line)
+    print()
+    if applied:
+        print(f"in force on route {report.route!r} as version {applied.version}; --roll-back takes it back")
+    else:
+        print("nothing changed: --apply puts the rule in force")
+
+
+def _as_json(report: Report) -> dict[str, object]:
+    fields = asdict(report)
+    for name in ("curve", "weights", "needed"):
+        fields[name] = [one._asdict() for one in getattr(report, name)]
+    return fields | {"chosen": report.chosen and report.chosen._asdict()}
