@@ -73,7 +73,7 @@ def make_app(service: Service, on_failed_start: Callable[[BaseException], None])
     # A plain route: FastAPI's own would take 85 µs of an exact hit's 300 to find that nothing is to be injected.
     app.add_route(CHAT, Chat(service, max_body).answer, methods=["POST"])
     _add_rest(app, service, max_body)
-    app.include_router(admin_router(service))
+    app.include_router(admin_router(service, max_body))
     app.add_middleware(InFlightLimit, path=CHAT, limit=server.max_in_flight, telemetry=service.telemetry)
     app.add_middleware(RequestId)
     return app

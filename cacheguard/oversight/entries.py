@@ -78,12 +78,13 @@ class Entries:
         if not await self._store.remove(Filter(ids=(id_,))):
             raise UnknownEntry(f"there is no answer '{id_}'")
 
-    async def remove_phrasing(self, id_: str, number: int) -> None:
+    async def remove_phrasing(self, id_: str, number: str) -> None:
         """With the answer, if it was its last."""
         _, phrasings = await self.get(id_)
-        if number not in {one.id for one in phrasings}:
-            raise UnknownEntry(f"answer '{id_}' has no phrasing {number}")
-        await self._store.remove_phrasing(number)
+        phrasing = next((one for one in phrasings if str(one.id) == number), None)
+        if phrasing is None:
+            raise UnknownEntry(f"answer '{id_}' has no phrasing '{number}'")
+        await self._store.remove_phrasing(phrasing.id)
 
     async def _again(self, scope: str, phrasings: Sequence[Phrasing]) -> list[NewPhrasing]:
         """To be kept under another answer, with their vectors."""

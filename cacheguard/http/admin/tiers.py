@@ -1,16 +1,15 @@
-"""GET and POST /admin/api/...: what those who run the service see and do."""
+"""Tiers: what they ask, how well they are, and that somebody has seen to one."""
 
 from __future__ import annotations
 
-import re
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter
 
 from cacheguard.cascade.breaker import State, Vote
-from cacheguard.errors import RequestError, UnknownTier, UnknownTrace
+from cacheguard.errors import UnknownTier
 from cacheguard.settings import ModelTier
 
 if TYPE_CHECKING:
@@ -19,16 +18,8 @@ if TYPE_CHECKING:
     from cacheguard.wiring import Service
 
 
-_A_NUMBER = re.compile("[0-9]{1,9}")
-
-
-def admin_router(service: Service) -> APIRouter:
-    """All of it asks for an administrator's key, once there are any keys."""
-
-    async def for_admins(request: Request) -> None:
-        service.tenants.admit_admin(request.headers.get("authorization"))
-
-    router = APIRouter(prefix="/admin/api", dependencies=[Depends(for_admins)])
+def tiers_router(service: Service) -> APIRouter:
+    router = APIRouter()
 
     @router.get("/tiers")
     async def tiers() -> dict[str, Any]:
@@ -41,22 +32,6 @@ def admin_router(service: Service) -> APIRouter:
             raise UnknownTier(f"there is no tier '{name}'; known: {', '.join(service.tiers)}")
         tier.health.forget()
         return show_tier(service, tier)
-
-    @router.get("/traces")
-    async def traces(request: Request) -> dict[str, Any]:
-        limit = request.query_params.get("limit", "100")
-        if not _A_NUMBER.fullmatch(limit):
-            raise RequestError("limit takes a whole number, such as 100", param="limit")
-        return {"traces": [trace.as_json() for trace in service.telemetry.traces.newest(int(limit))]}
-
-    @router.get("/traces/{said_id:path}")
-    async def trace(said_id: str) -> dict[str, Any]:
-        found = service.telemetry.traces.find(said_id)
-        if found is None:
-            raise UnknownTrace(
-                f"no trace is kept under '{said_id}': it is not one's id, is older, or another process's"
-            )
-        return found.as_json()
 
     return router
 
