@@ -34,7 +34,7 @@ def test_every_setting_is_documented():
 def test_every_number_carries_its_unit_in_its_name_or_has_none():
     units = ("_s", "_ms", "_chars", "_mb", "_usd_per_mtok")
     counts = {"port", "max_in_flight", "max_attempts", "workers", "minimum_calls", "samples", "size"}
-    ratios = {"min_similarity", "min_confidence", "share"}
+    ratios = {"min_similarity", "min_confidence", "share", "hits", "near_misses"}
     unnamed = [
         name
         for schema in json_schema()["$defs"].values()

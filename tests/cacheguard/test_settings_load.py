@@ -451,13 +451,16 @@ def test_a_companys_own_service_needs_no_address_but_may_have_another(loaded):
                 "names, time_sensitive, personal, language"
             ),
         ),
+        ("{tiers: [a], cache: {max_wrong_hits: 0}}", "cache.max_wrong_hits is '0'; it must be above 0"),
+        ("{tiers: [a], cache: {max_wrong_hits: 0.5}}", "cache.max_wrong_hits is '0.5'; it must be below 0.5"),
         (
-            "{tiers: [a], cache: {max_wrong_hits: 0.01}}",
-            (
-                "cache.max_wrong_hits is unknown; known: mode, ttl_s, stale_while_revalidate_s, stale_if_error_s, "
-                "decision, guards, refresh_ahead_hits, context"
-            ),
+            "{tiers: [a], cache: {decision: 0.9, max_wrong_hits: 0.01}}",
+            "cache.max_wrong_hits needs decision: auto, since a plain cosine is never made stricter",
         ),
+        ("{tiers: [a], cache: {judge: {}}}", "cache.judge.tier is missing"),
+        ("{tiers: [a], cache: {judge: {tier: b}}}", "cache.judge.tier is 'b'; known: a"),
+        ("{tiers: [a], cache: {judge: {tier: a}}}", "cache.judge.tier is 'a', a template, which can't judge"),
+        ("{tiers: [a], cache: {judge: {tier: a, hits: 2}}}", "cache.judge.hits is '2'; it must be at most 1"),
         ("{tiers: [a, a]}", "tiers[0] is 'a', a template, which always answers: put it last"),
         ("{tiers: [a], models: [m, m]}", "models[1] is 'm', which route 'r' takes"),
     ],
