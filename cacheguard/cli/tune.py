@@ -18,10 +18,9 @@ from cacheguard.cli.cached import SystemPromptFile, check_lasting, check_tenant,
 if TYPE_CHECKING:
     from cacheguard.settings import Settings
     from cacheguard.stores.base import Store, StoredRule
-    from cacheguard.tuning.labels import Gathered
+    from cacheguard.tuning.labels import Gathered, Gathering
     from cacheguard.tuning.report import Report
     from cacheguard.tuning.tuning import Promise
-    from cacheguard.wiring import Service
 
 BY = "tune"
 MAX_WRONG = 0.01
@@ -121,15 +120,20 @@ async def _tune(
     """labels: a file and its size. at: route, tenant and system prompt."""
     from cacheguard.matching.guards import make_guards
     from cacheguard.matching.stored_rule import write_rule
+    from cacheguard.place import Place
+    from cacheguard.tuning.labels import Gathering
     from cacheguard.tuning.report import report_of
-    from cacheguard.tuning.tuning import fit_to, tune
+    from cacheguard.tuning.tuning import fit_for, tune
     from cacheguard.wiring import running
 
-    route, *_ = at
+    route, tenant, system_prompt = at
     async with running(settings) as service:
-        gathered = await _gathered(service, labels, at)
+        place = Place(service.routes.named(route), tenant, system_prompt)
+        gathering = Gathering(place, service.cache, service.store, service.embedder)
+        gathered = await _gathered(gathering, labels, f"{tenant!r} may get on route {route!r}")
+        phrasings = [] if gathered.are_pairs else await gathering.phrasings()
         guards = make_guards(settings.routes[route].cache.guards)
-        tuned = tune(gathered.labelled, fit_to, guards, promise, time.time())
+        tuned = tune(gathered.labelled, fit_for(phrasings), guards, promise, time.time())
         applied = None
         if apply:
             body = write_rule(tuned.rule)
@@ -137,17 +141,13 @@ async def _tune(
         return report_of(route, gathered, tuned), applied
 
 
-async def _gathered(service: Service, labels: tuple[Path, int] | None, at: tuple[str, str, str]) -> Gathered:
-    """As _tune. Raises CommandFailed where there is nothing to learn from."""
+async def _gathered(gathering: Gathering, labels: tuple[Path, int] | None, where: str) -> Gathered:
+    """As _tune. where: in words. Raises CommandFailed where there is nothing to learn from."""
     from cacheguard.cli.progress import bars
-    from cacheguard.place import Place
-    from cacheguard.tuning.labels import Gathered, Gathering
+    from cacheguard.tuning.labels import Gathered
 
-    route, tenant, system_prompt = at
-    place = Place(service.routes.named(route), tenant, system_prompt)
-    gathering = Gathering(place, service.cache, service.store, service.embedder)
+    gathered = Gathered()
     with bars() as progress:
-        gathered = Gathered()
         if labels:
             file, size = labels
             progress.begin("Reading labels", size)
@@ -155,11 +155,9 @@ async def _gathered(service: Service, labels: tuple[Path, int] | None, at: tuple
         if not gathered.are_pairs:
             gathered.extend(await gathering.from_store())
     if not gathered.labelled:
-        raise CommandFailed(f"route {route!r} has no labels yet: name a file of them with --labels")
+        raise CommandFailed(f"nobody has labelled what {where} yet: name a file of labels with --labels")
     if not any(one.matches for one in gathered.labelled):
-        raise CommandFailed(
-            f"the cache holds nothing that {tenant!r} may get on route {route!r}: fill it first, with `cacheguard warm`"
-        )
+        raise CommandFailed(f"the cache holds nothing that {where}: fill it first, with `cacheguard warm`")
     return gathered
 
 

@@ -17,7 +17,7 @@ from cacheguard.stores.base import Filter
 from cacheguard.types import Answer, Origin, Phrasing, Provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
     from pathlib import Path
 
     import numpy as np
@@ -104,6 +104,7 @@ class Gathering:
 
     def __init__(self, place: Place, cache: Cache, store: Store, embedder: Embedder) -> None:
         self._place = place
+        self._scope = place.asked("?").scope  # the same for every question, as none has turns before it
         self._cache = cache
         self._store = store
         self._embedder = embedder
@@ -143,6 +144,18 @@ class Gathering:
             for found in await asyncio.gather(*map(self._of_service, batch)):
                 gathered.add(found)
         return gathered
+
+    async def phrasings(self) -> list[Match]:
+        """All that the place's cache holds and the model has read, each with its vector."""
+        scope = self._scope
+        ids, vectors = await self._store.vectors(scope.key)
+        known = dict(zip(ids.tolist(), vectors, strict=True))
+        return [
+            Match(phrasing, answer, similarity=1.0, vector=known[phrasing.id])
+            async for answer, phrasings in self._answers()
+            for phrasing in phrasings
+            if phrasing.id in known
+        ]
 
     async def _of_stream(self, line: str) -> Labelled | None:
         """Raises ValueError."""
@@ -194,10 +207,13 @@ class Gathering:
 
     async def _names(self) -> set[str]:
         """What the place's answers are called."""
-        scope = self._place.asked("?").scope  # the same for every question, as none has turns before it
-        which = Filter(tenant=scope.tenant, route=scope.route)
-        known = [answer async for answer, _ in self._store.answers(which) if answer.scope == scope.key]
-        return {name for answer in known for name in (answer.id, answer.source_id)}
+        return {name async for answer, _ in self._answers() for name in (answer.id, answer.source_id)}
+
+    async def _answers(self) -> AsyncIterator[tuple[Answer, list[Phrasing]]]:
+        scope = self._scope
+        async for answer, phrasings in self._store.answers(Filter(tenant=scope.tenant, route=scope.route)):
+            if answer.scope == scope.key:
+                yield answer, phrasings
 
 
 def _verdicts(said: Iterable[Label]) -> Verdicts:

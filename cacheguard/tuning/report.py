@@ -77,7 +77,7 @@ class Report:
 
 def report_of(route: str, gathered: Gathered, tuned: Tuned) -> Report:
     choice, model = tuned.choice, tuned.rule.model
-    weighing = model.alone if gathered.are_pairs else model.among
+    weighing = model.alone if gathered.are_pairs else model.headed or model.among
     weights = [
         Weight(feature.name, round(float(weight), 4), feature.says)
         for feature, weight in zip(weighing.features, weighing.weights, strict=True)

@@ -10,10 +10,13 @@ from cacheguard.matching.confidence import Calibrated, default_model
 from cacheguard.matching.decide import CAUTIOUS
 from cacheguard.tuning.fitting import fit_model, lessons_alone, lessons_among
 from cacheguard.tuning.guarantee import THRESHOLDS, Choice, choose
+from cacheguard.tuning.heads import RouteFit, may_have_head
 from cacheguard.tuning.labels import Labelled
+from cacheguard.tuning.rehearsal import Cached
 
 if TYPE_CHECKING:
     from cacheguard.matching.confidence import ConfidenceModel
+    from cacheguard.matching.decide import Match
     from cacheguard.matching.guards.base import Guard
 
 Fit: TypeAlias = Callable[[Sequence[Labelled]], "ConfidenceModel"]
@@ -68,10 +71,21 @@ class Tuned:
     exact: Seen
 
 
-def fit_to(labelled: Sequence[Labelled]) -> ConfidenceModel:
+def fit_for(phrasings: Sequence[Match]) -> Fit:
+    """How a model is fitted for a cache of these phrasings: from the shipped one, with a head where they allow one.
+
+    phrasings: each with its vector.
+    """
+    if phrasings and may_have_head(cached := Cached(phrasings)):
+        return RouteFit(cached, default_model())
+    return _fit_shipped
+
+
+def _fit_shipped(labelled: Sequence[Labelled]) -> ConfidenceModel:
     """The shipped model, as far from itself as these labels carry it."""
-    provenance = {"fitted_by": "cacheguard tune", "questions": len(labelled)}
-    return fit_model(lessons_among(labelled), lessons_alone(labelled), provenance, default_model())
+    shipped = default_model()
+    provenance = {**shipped.provenance, "labels": len(labelled)}
+    return fit_model(lessons_among(labelled), lessons_alone(labelled), provenance, shipped)
 
 
 def tune(labelled: Sequence[Labelled], fit: Fit, guards: tuple[Guard, ...], promise: Promise, now: float) -> Tuned:
