@@ -63,11 +63,13 @@ class Logistic:
         """What each feature adds to the bias. values: (..., features)."""
         return (values - self.centre) / self.spread * self.weights
 
-    def weighed(self, match: Match, values: NDArray[np.float64]) -> Weighed:
-        """values: (features,)."""
-        logits = self.logits(values)
-        because = {feature.name: float(logit) for feature, logit in zip(self.features, logits, strict=True)}
-        return Weighed(match, probability(float(logits.sum()) + self.bias), because)
+    def weighed(self, matches: Sequence[Match], values: NDArray[np.float64]) -> list[Weighed]:
+        """values: (matches, features)."""
+        names = [feature.name for feature in self.features]
+        return [
+            Weighed(match, probability(sum(logits) + self.bias), dict(zip(names, logits, strict=True)))
+            for match, logits in zip(matches, self.logits(values).tolist(), strict=True)
+        ]
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any], features: tuple[Feature, ...]) -> Logistic:
@@ -138,16 +140,25 @@ class ConfidenceModel:
         ordered = sorted(matches, key=_distance)
         nearest = nearest_of_each_answer(ordered)
         if len(ordered) == 1 or any(match.vector is None for match in ordered):
-            weighed = [self.alone.weighed(match, alone(match)) for match in nearest]
+            weighed = self.alone.weighed(nearest, np.array([alone(match) for match in nearest]))
         else:
-            rows = among(text, ordered)
-            weighed = [self.among.weighed(match, row) for match, row in zip(nearest, rows, strict=True)]
-            if self.head and self.headed and vector is not None:
-                known = [at for at, match in enumerate(nearest) if match.answer.id in self.head.place]
-                added = self.head.features(text, vector, [nearest[at].answer.id for at in known])
-                for at, row in zip(known, added, strict=True):
-                    weighed[at] = self.headed.weighed(nearest[at], np.append(rows[at], row))
+            weighed = self._compared(text, vector, nearest, among(text, ordered))
         return sorted(weighed, key=lambda one: -one.confidence)
+
+    def _compared(
+        self, text: str, vector: NDArray[np.float32] | None, nearest: list[Match], rows: NDArray[np.float64]
+    ) -> list[Weighed]:
+        """Those that the head knows with it, the others without. rows: of `AMONG`, one for each answer."""
+        if vector is None or not self.head or not self.headed:
+            return self.among.weighed(nearest, rows)
+        is_known = np.array([match.answer.id in self.head.place for match in nearest])
+        known = [match for match in nearest if match.answer.id in self.head.place]
+        others = [match for match in nearest if match.answer.id not in self.head.place]
+        added = self.head.features(text, vector, [match.answer.id for match in known])
+        return [
+            *self.headed.weighed(known, np.hstack([rows[is_known], added])),
+            *self.among.weighed(others, rows[~is_known]),
+        ]
 
 
 @dataclass(frozen=True, slots=True)

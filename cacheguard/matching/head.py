@@ -35,15 +35,14 @@ _INT8 = 127
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """place: where each answer stands, by its id. weights: (answers, dimension), of which `scale` makes logits.
+    """place: where each answer stands, by its id. weights: (answers, dimension); written down, they are small integers.
 
     words: where each stem stands. counts: (stems, answers), how many of an answer's phrasings hold it.
     phrasings: (answers,). reliability: (answers,), see HEAD.
     """
 
     place: Mapping[str, int]
-    weights: NDArray[np.int8]
-    scale: NDArray[np.float32]
+    weights: NDArray[np.float32]
     bias: NDArray[np.float32]
     words: Mapping[str, int]
     counts: NDArray[np.uint8]
@@ -65,27 +64,29 @@ class Head:
 
     def by_vector(self, vector: NDArray[np.float32]) -> NDArray[np.float64]:
         """A logit for each answer."""
-        return ((self.weights @ vector) * self.scale + self.bias).astype(np.float64)
+        return (self.weights @ vector + self.bias).astype(np.float64)
 
     def by_words(self, text: str) -> NDArray[np.float64]:
         """A logit for each answer. Naive Bayes, whose evidence grows with the root of the number of words."""
         rows = [self.words[word] for word in sorted(stems(text)) if word in self.words]
         all_phrasings = self.phrasings.sum()
-        usual = (self.counts[rows].sum(axis=1, dtype=np.float64) + 0.5) / (all_phrasings + 1)
-        held = np.log1p(self.counts[rows] / (_USUAL * usual)[:, None]).sum(axis=0)
+        counts = self.counts[rows].astype(np.float64)
+        usual = (counts.sum(axis=1) + 0.5) / (all_phrasings + 1)
+        held = np.log1p(counts / (_USUAL * usual)[:, None]).sum(axis=0)
         lacked = len(rows) * np.log(_USUAL / (self.phrasings + _USUAL))
         prior = 0.5 * np.log(self.phrasings / all_phrasings)
         logits: NDArray[np.float64] = (prior + held + lacked) / np.sqrt(max(1, len(rows)))
         return logits
 
     def to_json(self) -> dict[str, Any]:
+        scale = np.maximum(np.abs(self.weights).max(axis=1), np.finfo(np.float32).tiny) / _INT8
         return {
             "answers": list(self.place),
             "words": " ".join(self.words),
             "reliability": [round(float(share), 4) for share in self.reliability],
             "phrasings": self.phrasings.tolist(),
-            "weights": _packed(self.weights),
-            "scale": _packed(self.scale),
+            "weights": _packed(np.round(self.weights / scale[:, None]).astype(np.int8)),
+            "scale": _packed(scale),
             "bias": _packed(self.bias),
             "counts": _packed(self.counts),
         }
@@ -96,8 +97,8 @@ class Head:
         answers, words = body["answers"], body["words"].split(" ")
         return cls(
             {answer: at for at, answer in enumerate(answers)},
-            _unpacked(body["weights"], np.int8).reshape(len(answers), -1),
-            _unpacked(body["scale"], np.float32),
+            _unpacked(body["weights"], np.int8).reshape(len(answers), -1)
+            * _unpacked(body["scale"], np.float32)[:, None],
             _unpacked(body["bias"], np.float32),
             {word: at for at, word in enumerate(words)},
             _unpacked(body["counts"], np.uint8).reshape(len(words), len(answers)),
@@ -111,12 +112,6 @@ def _shares(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     top = logits.max()
     shares: NDArray[np.float64] = logits - top - np.log(np.exp(logits - top).sum())
     return shares
-
-
-def rounded(weights: NDArray[np.float64]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Rows as small integers, and what one of them is worth in each row."""
-    scale = np.maximum(np.abs(weights).max(axis=1), 1e-12) / _INT8
-    return np.round(weights / scale[:, None]).astype(np.int8), scale.astype(np.float32)
 
 
 def _packed(numbers: NDArray[Any]) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from cacheguard.matching.confidence import HEADED, ConfidenceModel
 from cacheguard.matching.features import ALONE, AMONG, among, stems
-from cacheguard.matching.head import Head, rounded
+from cacheguard.matching.head import Head
 from cacheguard.tuning.fitting import TAUGHT_BY, Lessons, fit_logistic, lessons_alone, lessons_among
 
 if TYPE_CHECKING:
@@ -145,11 +145,9 @@ def make_head(cached: Cached, among: NDArray[np.bool_], reliability: NDArray[np.
     counts = np.zeros((len(words), len(taught)), np.uint8)
     for (word, answer), many in held.items():
         counts[words[word], answer] = min(many, 255)
-    small, scale = rounded(weights)
     return Head(
         {cached.answers[answer].id: at for at, answer in enumerate(taught)},
-        small,
-        scale,
+        weights.astype(np.float32),
         bias.astype(np.float32),
         words,
         counts,
