@@ -66,11 +66,11 @@ class Corridor:
         question = read_question(request.body["messages"])
         if isinstance(question, NoQuestion):
             return await self._forward(request, route, question.reason, trace)
-        if reason := bypass_reason(request.body) or route.bypass_reason:
+        if reason := bypass_reason(request.body) or route.bypass_reason(question):
             return await self._forward(request, route, reason, trace)
         scope = scope_of(request.tenant, route.name, request.body, question, route.context)
         asked = Asked(request, route, scope, question)
-        recalled = await self._border.cross("recall", self.recall(asked, trace), BROKEN)
+        asked, recalled = await self._border.cross("recall", self._found(asked, trace), (asked, BROKEN))
         trace.note("decide", **explain(recalled.decision))
         self._observer.decided(asked, recalled)
         match recalled.decision:
@@ -85,6 +85,19 @@ class Corridor:
                 return await self._ask(asked, recalled, trace)
             case _:
                 assert_never(recalled.decision)
+
+    async def _found(self, asked: Asked, trace: Trace) -> tuple[Asked, Recalled]:
+        """What is known of the question; else of the same one as a first turn, where it may be one."""
+        recalled = await self.recall(asked, trace)
+        first = asked.as_first_turn() if isinstance(recalled.decision, Miss) else None
+        if first is None:
+            return asked, recalled
+        elsewhere = await self.recall(first, trace)
+        match elsewhere.decision:
+            case Hit() | Stale(servable=True):
+                return first, elsewhere
+            case _:
+                return asked, recalled
 
     async def recall(self, asked: Asked, trace: Trace) -> Recalled:
         """Exact match, vector, neighbours, decision."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from cacheguard.matching.decide import Stale
 from cacheguard.matching.freshness import NO_DIRECTIVES
+from cacheguard.matching.self_contained import is_self_contained
+from cacheguard.question import without_earlier
+from cacheguard.scope import scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Hashable, Mapping
@@ -71,6 +74,15 @@ class Asked:
     @property
     def may_be_kept(self) -> bool:
         return self.route.mode.writes and not self.request.directives.no_store
+
+    def as_first_turn(self) -> Asked | None:
+        """The same question with nothing before it, where the route lets such a one be answered like a first."""
+        if self.route.context != "chain" or not self.question.earlier or not is_self_contained(self.question):
+            return None
+        question = replace(self.question, earlier=())
+        body = {**self.request.body, "messages": without_earlier(self.request.body["messages"])}
+        scope = scope_of(self.request.tenant, self.route.name, body, question, self.route.context)
+        return replace(self, request=replace(self.request, body=body), scope=scope, question=question)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from cacheguard.errors import UnknownRoute
+from cacheguard.matching.guards.personal import is_personal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from cacheguard.cascade.plan import Plan
     from cacheguard.matching.decide import Rule
     from cacheguard.matching.freshness import Terms
-    from cacheguard.question import Context
+    from cacheguard.question import Context, Question
 
 DEFAULT = "default"
 
@@ -39,7 +40,10 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """models: patterns of request models that take it. plan: how its tiers are asked."""
+    """models: patterns of request models that take it. plan: how its tiers are asked.
+
+    heeds_personal: what one person asks about their own data is not kept.
+    """
 
     name: str
     models: tuple[str, ...]
@@ -49,11 +53,13 @@ class Route:
     rule: Rule
     context: Context
     refresh_ahead_hits: int | None = None
+    heeds_personal: bool = True
 
-    @property
-    def bypass_reason(self) -> str | None:
-        """Why this route's requests pass the cache by, or None."""
-        return "off" if self.mode is Mode.OFF else None
+    def bypass_reason(self, question: Question) -> str | None:
+        """Why a question on this route passes the cache by, or None: nobody else may get, or share, what it is told."""
+        if self.mode is Mode.OFF:
+            return "off"
+        return "personal" if self.heeds_personal and is_personal(question) else None
 
 
 class Routes:

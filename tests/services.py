@@ -34,7 +34,7 @@ SETTINGS = PLACES + ONE_TIER
 
 LIMIT = "How do I raise my card limit?"
 LIMIT_AGAIN = "How can I raise my card limit?"  # 0.99 in the bundled model
-PARCEL = "Where is my parcel?"
+PARCEL = "How long does a parcel take?"
 
 CHAT = "/v1/chat/completions"
 _askers = count(1)

@@ -62,7 +62,8 @@ class Cache(Section):
     that is done once it is stale."""
     context: Literal["none", "exact", "chain"] = "exact"
     """How earlier turns count. none: not at all. exact: they must be the same. chain: the same, but for case, white
-    space and closing marks in what the user said."""
+    space and closing marks in what the user said; and a question that leans on none of them may have the answer that
+    was given to the first of another conversation."""
 
     @model_validator(mode="after")
     def _a_plain_cosine_promises_nothing(self) -> Self:

@@ -14,7 +14,6 @@ from cacheguard.cascade.strategies.ranked import Ranked, cost_usd, seconds
 from cacheguard.cascade.strategies.sequence import Sequence
 from cacheguard.cascade.strategies.shares import Canary, Weighted
 from cacheguard.failures import POLICIES, FailureClass
-from cacheguard.matching.decide import CAUTIOUS, CosineThreshold
 from cacheguard.matching.freshness import Terms
 from cacheguard.providers.template import TemplateProvider
 from cacheguard.routes import Mode, Route
@@ -27,6 +26,7 @@ from cacheguard.settings import (
     WeightedStrategy,
     filled_in,
 )
+from cacheguard.wiring.rules import make_rule
 from cacheguard.wiring.validators import make_validator
 
 if TYPE_CHECKING:
@@ -57,9 +57,10 @@ def make_route(name: str, settings: configured.Settings, tiers: Mapping[str, Tie
         ),
         mode=Mode(cache.mode),
         terms=Terms(cache.ttl_s, cache.stale_while_revalidate_s, cache.stale_if_error_s),
-        rule=CAUTIOUS if cache.decision == "auto" else CosineThreshold(cache.decision),
+        rule=make_rule(cache),
         context=cache.context,
         refresh_ahead_hits=cache.refresh_ahead_hits,
+        heeds_personal="personal" in cache.guards,
     )
 
 

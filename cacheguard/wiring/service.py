@@ -18,6 +18,7 @@ from cacheguard.cascade.cascade import Cascade
 from cacheguard.cascade.probing import probe_all
 from cacheguard.errors import Overloaded
 from cacheguard.routes import Routes
+from cacheguard.rules import InForce, follow
 from cacheguard.settings import ModelTier
 from cacheguard.telemetry.events import Telemetry
 from cacheguard.tenants import Tenants
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 
 # How soon an answer that another process wrote is found by similarity; exact matches are found at once.
 FOLLOW_EVERY_S = 0.25
+# How soon a rule that was tuned elsewhere is in force here.
+RULES_EVERY_S = 1.0
 # How soon what another process spent counts against the limits that they share.
 EXCHANGE_EVERY_S = 1.0
 # Time for whoever runs the service to start it again.
@@ -65,6 +68,7 @@ class Service:
             self._open.push_async_callback(provider.aclose)
         self.tiers = make_tiers(settings, providers)
         self.routes = Routes([make_route(name, settings, self.tiers, self._embed) for name in settings.routes])
+        self._rules = {route.name: route.rule for route in self.routes if isinstance(route.rule, InForce)}
         self._border = Border(self.telemetry)
         self._start_ended = asyncio.Event()
         self.is_ready = False
@@ -106,6 +110,7 @@ class Service:
         index = open_index(self.settings, self.store, embedder)
         self._open.push_async_callback(index.aclose)
         self._open.push_async_callback(self._once, "snapshot", index.save)
+        await self._once("rules", partial(follow, self.store, self._rules))
         ledger = make_ledger(self.settings)
         await self._once("spending", partial(self._exchange, ledger))  # a restart must not begin a month anew
         self._open.push_async_callback(self._once, "spending", partial(self._exchange, ledger))
@@ -136,6 +141,7 @@ class Service:
         """What is done again and again: every so many seconds, under a name."""
         yield FOLLOW_EVERY_S, "follow", index.follow
         yield self.settings.index.snapshot_every_s, "snapshot", index.save
+        yield RULES_EVERY_S, "rules", partial(follow, self.store, self._rules)
         yield EXCHANGE_EVERY_S, "spending", partial(self._exchange, ledger)
         yield from self._probes()
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cacheguard.cascade.plan import Plan
 from cacheguard.errors import UnknownRoute
 from cacheguard.matching.decide import CAUTIOUS
 from cacheguard.matching.freshness import Terms
+from cacheguard.question import Question
 from cacheguard.routes import Mode, Route, Routes
+
+QUESTION = Question("How do I raise my limit?", "how do i raise my limit")
 
 
 def route(name, *models, mode=Mode.READ_WRITE):
@@ -68,4 +73,12 @@ def test_without_a_default_an_unknown_model_is_refused():
     ],
 )
 def test_a_mode_reads_and_writes_as_it_says(mode, reads, writes, reason):
-    assert (mode.reads, mode.writes, route("faq", mode=mode).bypass_reason) == (reads, writes, reason)
+    assert (mode.reads, mode.writes, route("faq", mode=mode).bypass_reason(QUESTION)) == (reads, writes, reason)
+
+
+def test_what_one_person_asks_about_their_own_data_passes_the_cache_by_where_the_route_heeds_it():
+    mine = Question("Where is my order 4411?", "where is my order 4411")
+    heeding = route("faq")
+    assert heeding.bypass_reason(mine) == "personal"
+    assert heeding.bypass_reason(QUESTION) is None
+    assert replace(heeding, heeds_personal=False).bypass_reason(mine) is None

@@ -1,4 +1,4 @@
-"""Conversations of several turns: what a follow-up gets, and that no other history answers it."""
+"""Conversations of several turns: what a follow-up gets, and what a question gets that needs no turn before it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,19 @@ from services import LIMIT, LIMIT_AGAIN, PLACES, cache_status, text_of
 SETTINGS = (
     PLACES
     + """
+auth:
+  keys:
+  - {key: key-of-ann, tenant: ann}
+  - {key: key-of-bob, tenant: bob}
 tiers: {strong: {provider: host, model: strong-model}}
 routes:
   default: {tiers: [strong], cache: {context: chain}}
   loosest: {tiers: [strong], cache: {context: chain, decision: 0.01}}
+  exact: {tiers: [strong], cache: {context: exact}}
+  none: {tiers: [strong], cache: {context: none}}
+  brief:
+    tiers: [strong]
+    cache: {context: chain, ttl_s: 100, stale_while_revalidate_s: 100, stale_if_error_s: 1000}
 """
 )
 FOLLOW_UPS = [
@@ -33,12 +42,12 @@ FOLLOW_UPS = [
 @pytest.fixture
 def asker(service):
     service.behaves()
-    return service.asker()
+    return service.asker(key="key-of-ann")
 
 
-def on_route(service, route):
+def on_route(service, route, key="key-of-ann", **rest):
     service.behaves()
-    return service.asker(route=route)
+    return service.asker(key=key, route=route, **rest)
 
 
 def chat(*said):
@@ -104,3 +113,53 @@ def test_what_a_later_turn_was_answered_is_given_to_no_other_conversation(asker)
 def test_whoever_told_something_gets_no_answer_that_leaves_it_out(asker, told):
     asker.ask(LIMIT)
     assert outcomes([asker.ask(chat(told, "Certainly.", LIMIT))]) == ["miss"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("question", "expected"), [(LIMIT, "exact"), (LIMIT_AGAIN, "semantic")])
+def test_a_question_that_leans_on_nothing_gets_what_a_first_turn_was_answered(asker, question, expected, stream):
+    first = asker.ask(LIMIT)
+    later = talk(asker, "hi", "Why do cards expire?", question, stream=stream)
+    assert outcomes(later) == ["miss", "miss", expected]
+    assert text_of(later[-1]) == text_of(first)
+
+
+def test_tenants_and_instructions_divide_questions_that_lean_on_nothing(service):
+    aside = service.asker().aside
+    ann, bob = (on_route(service, "default", key=f"key-of-{name}", aside=aside) for name in ("ann", "bob"))
+    brief = [{"role": "system", "content": "Be brief."}]
+    later = chat("hi", "Hello!", LIMIT)
+    ann.ask(LIMIT)
+    assert outcomes([bob.ask(later), ann.ask([*brief, *later]), ann.ask(later)]) == ["miss", "miss", "exact"]
+
+
+async def test_a_first_turns_answer_is_refreshed_without_the_conversation_that_met_it(service):
+    asker = on_route(service, "brief")
+    asker.ask(LIMIT)
+    service.clock.passes(150)
+    assert outcomes([asker.ask(chat("hi", "Hello!", LIMIT_AGAIN))]) == ["semantic-stale"]
+    await service.provider.wait_for(total=2)
+    [_, refresh] = service.provider.calls["bodies"]
+    assert [message["content"] for message in refresh["messages"]] == [LIMIT]
+
+
+def test_a_wrong_verdict_holds_for_the_question_as_a_first_turn(asker):
+    asker.ask(LIMIT)
+    later = chat("hi", "Hello!", LIMIT_AGAIN)
+    served = asker.ask(later)
+    assert outcomes([served]) == ["semantic"]
+    assert asker.feedback(served, "wrong").is_success
+    assert outcomes([asker.ask(later), asker.ask(LIMIT)]) == ["miss", "exact"]
+
+
+@pytest.mark.parametrize(("route", "outcome"), [("none", "exact"), ("exact", "miss"), ("default", "exact")])
+def test_what_each_context_makes_of_a_question_behind_a_greeting(service, route, outcome):
+    asker = on_route(service, route)
+    asker.ask(LIMIT)
+    assert outcomes([asker.ask(chat("hi", "Hello!", LIMIT))]) == [outcome]
+
+
+def test_who_speaks_divides_them_too(asker):
+    asker.ask(chat(LIMIT))
+    later = chat("hi", "Hello!", LIMIT)
+    assert outcomes([asker.ask([*later[:2], {**later[2], "name": "Bob"}])]) == ["miss"]

@@ -57,10 +57,15 @@ class Personal:
     name: ClassVar[str] = "personal"
 
     def objects(self, question: Question, matches: Sequence[Match], now: float) -> bool:  # noqa: ARG002 - the protocol's
-        return _is_personal(question.text) or all(_is_personal(match.phrasing.text) for match in matches)
+        return is_personal(question) or all(_is_own(match.phrasing.text) for match in matches)
 
 
-def _is_personal(text: str) -> bool:
+def is_personal(question: Question) -> bool:
+    """Whether one person asks about their own data."""
+    return _is_own(question.text)
+
+
+def _is_own(text: str) -> bool:
     if _HAS_MARK.search(text) and _IDENTIFIED.search(text):
         return True
     plain = text.replace("’", "'")
