@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from cacheguard.errors import UnknownEntry
 from cacheguard.question import fold
 from cacheguard.stores.base import Label, NewPhrasing
 from cacheguard.types import Origin
@@ -74,12 +73,10 @@ class Verdicts:
         await self._promises.look(answer.route)
 
     async def approve(self, known: Known, text: str) -> None:
-        """A person gives an answer another phrasing. Raises UnknownEntry where the answer is gone meanwhile."""
+        """A person gives an answer another phrasing."""
         await self.say(Pair(fold(text), text, known, None), PERSON, is_right=True)
 
     async def _add_phrasing(self, answer_id: str, key: str, text: str, origin: Origin) -> None:
         embedded = await self._embedder.embed([text])
         vector = None if embedded.cut[0] else embedded.vectors[0]
-        phrasing = NewPhrasing(key, text, origin, self._now(), vector)
-        if not await self._store.add_phrasings(answer_id, [phrasing]):
-            raise UnknownEntry(f"answer {answer_id} is gone: it was removed a moment ago")
+        await self._store.add_phrasings(answer_id, [NewPhrasing(key, text, origin, self._now(), vector)])
