@@ -181,7 +181,8 @@ def _say(report: Report, applied: StoredRule | None) -> None:
         print(line)
     print()
     if applied:
-        print(f"in force on route {report.route!r} as version {applied.version}; --roll-back takes it back")
+        back = "; --roll-back takes it back" if applied.version > 1 else ""
+        print(f"in force on route {report.route!r} as version {applied.version}{back}")
     else:
         print("nothing changed: --apply puts the rule in force")
 
