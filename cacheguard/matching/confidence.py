@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 # For an answer among others that the route's head knows.
 HEADED = AMONG + HEAD
-# How sure an equal text is, where the route trusts it: of 54 texts that vira labels twice 13 got another label the
-# second time, but by people who chose between answers to the same question; banking77 has none.
+# How sure an equal text is, where the route trusts it. Equal texts of the replays: on banking77 4 of 4 have the same
+# answer; on vira, whose labels are noisy, 41 of 54: there `tune` finds that they can't be trusted.
 EXACT = 0.99
 
 

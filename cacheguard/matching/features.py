@@ -45,7 +45,7 @@ AMONG = (
 # The words of a pair are no feature: weights that the pairs of one domain give them serve fewer true duplicates of
 # another than the cosine alone.
 ALONE = (Feature("similarity", +1, "cosine"),)
-# How little the ridge trusts a single phrasing. Log loss on the replays of vira and banking77 is flat from 0.2 to 1.
+# How little the ridge trusts one phrasing. 0.3 and 1 gave the same log loss on vira, 0.328, and banking77, 0.307.
 _RIDGE = 0.3
 _MEAN_OF = 3
 # Texts whose words are remembered: a question meets 20 phrasings, and popular phrasings meet many questions.

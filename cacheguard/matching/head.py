@@ -28,7 +28,7 @@ HEAD = (
     Feature("reliability", +1, "share of right ones among the phrasings that the classifiers would give this answer"),
     Feature("phrasings", 0, "logarithm of the number of its phrasings"),
 )
-# Naive Bayes starts from what is usual on the route, as if so many phrasings had said so. 2 to 8 are alike.
+# Naive Bayes starts from what is usual on the route, as if so many phrasings had said so.
 _USUAL = 4.0
 _INT8 = 127
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cacheguard.matching.features import Feature
     from cacheguard.tuning.labels import Labelled
 
-# Answers of one question that teach: the nearest and what might be taken for it. A third changed no figure.
+# Answers of one question that teach: the nearest and what might be taken for it. With a third, no more was served.
 TAUGHT_BY: Final = 2
 # How far labels carry a weight: as if this many questions had already said what the earlier model says.
 _PRIOR: Final = 2.0

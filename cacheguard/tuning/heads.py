@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cacheguard.tuning.labels import Labelled
     from cacheguard.tuning.rehearsal import Cached
 
-# A weaker penalty fits the phrasings, a stronger one forgets what tells answers apart; 0.03 to 0.3 are alike.
+# A third of it serves 1.5 % more of banking77 and 3.4 % less of vira at 2 % wrong: within what chance does.
 _PENALTY: Final = 0.1
 _STEPS: Final = 30
 _PARTS: Final = 5
@@ -33,8 +33,8 @@ _ANSWERS: Final = 10
 _PHRASINGS: Final = 5
 # What an answer's reliability is worth before anything is known of it: so many predictions of the usual reliability.
 _USUAL: Final = 5
-# What the rehearsal counts against the labels, and at least in questions: vira and banking77 lose less than one hit in
-# a hundred from a tenth of the labels' weight to all of it.
+# What the rehearsal counts against the labels, and at least in questions. Log loss without it: banking77 0.308, with it
+# 0.301; vira 0.327 and 0.328.
 _REHEARSAL: Final = 0.3
 _AT_LEAST: Final = 300
 # Share of questions that the cache has no answer to, where no label tells.

@@ -37,7 +37,7 @@ STREAMS: Final = ("vira", "banking77")
 PAIRS: Final = "qqp_a"
 MODEL: Final = Path(__file__).parent.parent / "matching" / "default_model.json"
 LIMITS: Final = (0.01, 0.02, 0.05)
-# 10,000 pairs tell the five weights of a lone phrasing as well as 40,000.
+# Enough for the one weight of a lone phrasing, and a minute less of embedding.
 _PAIRS_READ: Final = 10_000
 _BATCH: Final = 128
 
