@@ -100,7 +100,7 @@ def test_popular_stale_answers_do_not_live_for_ever(service):
     assert said == ["Old."] * 10 + ["New."] * 2
 
 
-@pytest.mark.parametrize("prompt", ["What is my balance?", LONG], ids=["short", "long"])
+@pytest.mark.parametrize("prompt", ["How high may a balance be?", LONG], ids=["short", "long"])
 def test_tenants_are_never_mixed_however_near_their_questions(service, prompt):
     """Seen in GPTCache, bifrost (5769) and vllm semantic-router (2134): a customer was shown another's answer.
 

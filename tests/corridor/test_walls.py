@@ -126,7 +126,7 @@ async def test_two_thousand_random_questions_never_cross_a_wall(tmp_path):
             ["ann", "bob", "cy"], ["default", "other"], [None, "You are a bank."], [None, JSON_FORMAT], [(), EARLIER]
         )
     )
-    prompts = [LIMIT, LIMIT_AGAIN, PARCEL, "Where's my parcel?", "Why was my payment declined?"]
+    prompts = [LIMIT, LIMIT_AGAIN, PARCEL, "How long does the parcel take?", "Why was my payment declined?"]
     founded = {}
     hits = 0
     with simulated() as provider:
