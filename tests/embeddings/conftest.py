@@ -3,35 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from small_models import save_small_model
 
 from embeddings.export import prepare, read
 from embeddings.files import Source
 from embeddings.onnx import Encoder
 from embeddings.sentence_transformer import export
-
-WORDS = [
-    "where",
-    "is",
-    "my",
-    "card",
-    "when",
-    "will",
-    "it",
-    "come",
-    "the",
-    "order",
-    "has",
-    "not",
-    "arrived",
-    "yet",
-    "i",
-    "a",
-    "new",
-    "hi",
-    "two",
-    "weeks",
-    "ago",
-]
 
 
 @pytest.fixture(scope="session")
@@ -42,31 +19,10 @@ def bundled():
 @pytest.fixture(scope="session")
 def make_model(tmp_path_factory):
     """A function that saves a small random BERT with some pooling as a sentence-transformers folder."""
-    torch = pytest.importorskip("torch")
-    from sentence_transformers import SentenceTransformer  # noqa: PLC0415
-    from sentence_transformers.sentence_transformer.modules import Dense, Pooling, Transformer  # noqa: PLC0415
-    from transformers import BertConfig, BertModel, BertTokenizer  # noqa: PLC0415
+    pytest.importorskip("torch")
 
-    def make(pooling="cls", *, dense=False, seed=0):
-        torch.manual_seed(seed)
-        folder = tmp_path_factory.mktemp("model")
-        vocabulary = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS])}
-        config = BertConfig(
-            vocab_size=len(vocabulary),
-            hidden_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            intermediate_size=64,
-            max_position_embeddings=128,
-            initializer_range=0.3,  # random layers that still tell texts apart
-        )
-        BertModel(config).save_pretrained(folder / "bert")
-        BertTokenizer(vocab=vocabulary, model_max_length=128).save_pretrained(folder / "bert")
-        parts = [Transformer(str(folder / "bert")), Pooling(32, pooling)]
-        if dense:
-            parts.append(Dense(32, 16))
-        SentenceTransformer(modules=parts, device="cpu").save(str(folder / "saved"))
-        return folder / "saved"
+    def make(pooling="cls", **rest):
+        return save_small_model(tmp_path_factory.mktemp("model"), pooling, **rest)
 
     return make
 
