@@ -43,7 +43,7 @@ def main() -> None:
 
 def make_program() -> typer.Typer:
     """All commands. Their modules import what is heavy only when they run, so that --help answers at once."""
-    from cacheguard.cli import ask, config, demo, doctor, entries, score, serve, simulate, tune, warm
+    from cacheguard.cli import ask, config, demo, doctor, entries, score, second_look, serve, simulate, tune, warm
 
     program = typer.Typer(
         help="Answers from a cache of validated answers where one fits, else from a cascade of language models.\n\n"
@@ -58,6 +58,7 @@ def make_program() -> typer.Typer:
     program.command()(demo.demo)
     program.command()(warm.warm)
     program.command()(tune.tune)
+    program.command()(second_look.second_look)
     program.command()(score.score)
     program.command()(ask.ask)
     program.add_typer(entries.commands, name="entries")
