@@ -17,18 +17,20 @@ from tests.benchmarks.figures import machine
 QUICK = ("hits", "misses")
 # The same, against programs of others, which are installed for it.
 PEERS = ("peers",)
+# Each measures what is promised of hits, on the public question sets, in some minutes.
+HITS = ("quality", "promise", "drift", "decisions")
 # Each looks for a constant of the code or plays a whole log or day, takes longer, and prints tables of its own.
 STUDIES = ("context", "day", "guards", "hedge", "index_size", "replay", "threshold")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    by_name = ", ".join(PEERS + STUDIES)
+    by_name = ", ".join(HITS + PEERS + STUDIES)
     parser.add_argument("names", metavar="NAME", nargs="*", help=f"{', '.join(QUICK)}; by name only: {by_name}")
     parser.add_argument("--json", metavar="F", type=Path, help="also write the figures into this file")
     said = parser.parse_args()
     names = said.names or QUICK
-    if unknown := set(names).difference(QUICK, PEERS, STUDIES):
+    if unknown := set(names).difference(QUICK, HITS, PEERS, STUDIES):
         parser.error(f"there is no benchmark '{unknown.pop()}'; known: {', '.join(QUICK)}, {by_name}")
     console = Console()
     about = machine()

@@ -1,0 +1,111 @@
+"""What follows when the questions change: does the running bound notice, and how soon?
+
+Run it with `python -m tests.benchmarks drift`; it needs CACHEGUARD_DATA. A route is tuned on banking77, and promises
+that at most 5 % of its hits are wrong. First come questions about topics that the cache holds; from some point on only
+those about topics that it does not hold, whose every hit is wrong. A judge who knows the labels looks at a sample of
+the hits, as the service's own would: a share of them, and all once one is found wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from random import Random
+from typing import TYPE_CHECKING, NamedTuple
+
+from structlog.testing import capture_logs
+
+from cacheguard.matching.decide import Hit
+from cacheguard.oversight.verdicts import JUDGE, Pair, Verdicts
+from cacheguard.telemetry.trace import Trace
+from cacheguard.tuning.tuning import Promise, tune
+from tests.benchmarks.counting import Listing, Listings
+from tests.benchmarks.filled import GUARDED, ROUTE, filled, remember_lessons, stream
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cacheguard.tuning.labels import Labelled
+    from tests.benchmarks.filled import Filled
+
+NAME = "banking77"
+MAX_WRONG = 0.05
+SAMPLES = (0.05, 0.2, 1.0)
+
+
+class Noticed(NamedTuple):
+    """Counts since the change. hits, wrong, judged: until the route tightened itself, or in all. later: hits after it.
+
+    before: times that the route tightened itself before the change.
+    """
+
+    before: int
+    hits: int
+    wrong: int
+    judged: int
+    is_noticed: bool
+    later: int
+
+
+def measure() -> Listings:
+    return asyncio.run(_measure())
+
+
+async def _measure() -> Listings:
+    remember_lessons()
+    async with filled(NAME) as cache:
+        labelled, fit = await cache.labelled(stream(NAME, "labelled")), await cache.fit()
+        replay = await cache.labelled(stream(NAME, "replay"))
+        names = {match.answer.source_id for match in await cache.phrasings()}
+    known = [one for one in replay if not names.isdisjoint(one.verdicts.right)]
+    unknown = [one for one in replay if names.isdisjoint(one.verdicts.right)]
+    rule = tune(labelled, fit, GUARDED, Promise(MAX_WRONG, 0.95), time.time()).rule
+    rows = []
+    for share in SAMPLES:
+        async with filled(NAME, max_wrong_hits=MAX_WRONG) as cache:  # a new one: judges withdraw what is wrong
+            await cache.apply(rule)
+            with capture_logs() as logs:
+                found = await drive(cache, known, unknown, share)
+        alerts = sum(line["event"] == "promise broken" for line in logs)
+        rows.append([f"{share:.0%}", *map(str, found), str(alerts)])
+    headings = ["hits judged", "tightened before", "hits", "wrong", "judged", "noticed", "hits later", "alerts"]
+    title = f"{len(known)} questions that {NAME}'s cache answers, then {len(unknown)} that it does not"
+    return Listings([Listing(title, headings, rows)])
+
+
+async def drive(cache: Filled, known: Sequence[Labelled], unknown: Sequence[Labelled], share: float) -> Noticed:
+    chance = Random(0)
+    before = await versions(cache)
+    for one in known:
+        await ask(cache, one, share, chance)
+    since = await versions(cache)
+    hits = wrong = judged = later = 0
+    for one in unknown:
+        if await versions(cache) > since:
+            later += (await ask(cache, one, share, chance))[0]
+            continue
+        is_hit, is_wrong, was_judged = await ask(cache, one, share, chance)
+        hits, wrong, judged = hits + is_hit, wrong + is_wrong, judged + was_judged
+    return Noticed(since - before, hits, wrong, judged, await versions(cache) > since, later)
+
+
+async def versions(cache: Filled) -> int:
+    return len(await cache.service.store.rules(ROUTE))
+
+
+async def ask(cache: Filled, one: Labelled, share: float, chance: Random) -> tuple[bool, bool, bool]:
+    """Whether it is a semantic hit, a wrong one, and one that the judge looked at."""
+    asked = cache.place.asked(one.question.text)
+    decision = (await cache.service.corridor.recall(asked, Trace(time.perf_counter))).decision
+    if not isinstance(decision, Hit) or decision.match.exact:
+        return False, False, False
+    is_right = bool(one.fits(decision.match.answer))
+    service = cache.service
+    promises = service.overseers.promises
+    if chance.random() >= (1.0 if promises[ROUTE].is_in_doubt else share):
+        return True, not is_right, False
+    [known] = await service.store.known([decision.match.phrasing.id])
+    pair = Pair(one.question.key, one.question.text, known, decision.match.similarity)
+    verdicts = Verdicts(service.store, service.embedder, promises, time.time)
+    await verdicts.say(pair, JUDGE, is_right=is_right)
+    return True, not is_right, True

@@ -1,0 +1,177 @@
+"""How many hits, at how many wrong ones: cosine, margin and our confidence side by side, over the public question sets.
+
+Run it with `python -m tests.benchmarks quality`; it needs CACHEGUARD_DATA. The warm questions of a stream are in the
+cache of a service, its labelled ones tune the route, and its replay is asked through the service's own corridor.
+
+- shipped: the model as it is shipped, which learned from the labelled parts of both streams, but from no replay.
+- held out: such a model that learned from everything but this stream: a route without labels.
+- tuned: as `cacheguard tune --apply` puts it in force.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cacheguard.matching.confidence import Calibrated, default_model
+from cacheguard.matching.decide import CAUTIOUS
+from cacheguard.tuning import train
+from cacheguard.tuning.fitting import fit_model, lessons_alone, lessons_among
+from cacheguard.tuning.guarantee import upper_bound
+from cacheguard.tuning.tuning import Promise, tune
+from cacheguard.wiring.rules import UNTUNED
+from embeddings.opening import open_embedder
+from tests.benchmarks.counting import LIMITS, Decisions, Listing, Listings, percent
+from tests.benchmarks.filled import GUARDED, filled, remember_lessons, stream
+from tests.benchmarks.threshold import DATA, SETS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from cacheguard.matching.confidence import ConfidenceModel
+    from cacheguard.tuning.labels import Labelled
+    from cacheguard.tuning.tuning import Fit
+    from tests.benchmarks.filled import Filled
+
+PROMISES = (0.01, 0.02, 0.05)
+AT = " / ".join(f"{100 * limit:g}" for limit in LIMITS)
+FOLDS = 5
+# Every answer that no guard objects to is served, so that a row tells how sure the rule is of what it would serve.
+ALL = 1e-6
+
+
+def measure() -> Listings:
+    return asyncio.run(_measure())
+
+
+async def _measure() -> Listings:
+    remember_lessons()
+    embedder = await open_embedder("bundled")
+    try:
+        domains = [await train._stream(embedder, DATA, name) for name in SETS]
+        learned = await train._pairs(embedder, DATA)
+    finally:
+        await embedder.aclose()
+    streams, served, pairs = [], [], []
+    for name in SETS:
+        others = [domain for domain in domains if domain.name != name]
+        held_out = train._fit(others, lessons_alone(learned))
+        async with filled(name) as cache:
+            labelled, fit = await cache.labelled(stream(name, "labelled")), await cache.fit()
+            streams += await _ranked(cache, name, {"held out": held_out, "tuned": fit(labelled)})
+            served += await _in_force(cache, name, labelled, fit)
+            if name == SETS[0]:
+                pairs = await _pairs(cache)
+                traps = await _traps(cache)
+    return Listings(
+        [
+            Listing("streams: hit rate", ["set", "rule", f"% served at {AT} % wrong"], streams),
+            Listing("streams: what a tuned route serves", ["set", "promise", "served %", "wrong %", "bound %"], served),
+            Listing("pairs: true duplicates", ["set", "rule", f"% served at {AT} % wrong"], pairs),
+            Listing("pairs that must miss, of those that the model reads", ["set", "rule", "served", "of"], traps),
+        ]
+    )
+
+
+async def _ranked(cache: Filled, name: str, models: Mapping[str, ConfidenceModel]) -> list[list[str]]:
+    replay = await cache.labelled(stream(name, "replay"))
+    found = {"cosine": by_cosine(replay), "margin": by_margin(replay)}
+    for what, model in {"shipped": default_model(), **models}.items():
+        await cache.apply(Calibrated(model, ALL, trusts_exact=False))
+        rows = await cache.scored(stream(name, "replay"))
+        found[what] = Decisions.of([(row["confidence"], row["nearest"] == row["answer_id"]) for row in rows])
+        await cache.apply(Calibrated(model, ALL, GUARDED, trusts_exact=False))
+        rows = await cache.scored(stream(name, "replay"))
+        found[f"{what}, guarded"] = Decisions.of(
+            [(row["confidence"] if row["served"] else 0.0, row["served"] == row["answer_id"]) for row in rows]
+        )
+    return [[name, what, percent(*map(one.hit_rate_at, LIMITS))] for what, one in found.items()]
+
+
+async def _in_force(cache: Filled, name: str, labelled: Sequence[Labelled], fit: Fit) -> list[list[str]]:
+    rules = {"none, as shipped": Calibrated(default_model(), UNTUNED, GUARDED, near_exact=CAUTIOUS.cosine)}
+    for max_wrong in PROMISES:
+        rules[f"{max_wrong:.0%}"] = tune(labelled, fit, GUARDED, Promise(max_wrong, 0.95), time.time()).rule
+    rows = []
+    for promise, rule in rules.items():
+        await cache.apply(rule)
+        scored = await cache.scored(stream(name, "replay"))
+        served = [row for row in scored if row["served"] is not None]
+        wrong = sum(row["served"] != row["answer_id"] for row in served)
+        shares = len(served) / len(scored), wrong / max(1, len(served)), upper_bound(wrong, len(served))
+        rows.append([name, promise, *map(percent, shares)])
+    return rows
+
+
+def by_cosine(asked: Sequence[Labelled]) -> Decisions:
+    nearest = [one.matches[0] for one in asked]
+    return Decisions.of(
+        [(match.similarity, bool(one.fits(match.answer))) for one, match in zip(asked, nearest, strict=True)]
+    )
+
+
+def by_margin(asked: Sequence[Labelled]) -> Decisions:
+    """How much nearer the best answer is than the best other one."""
+    found = []
+    for one in asked:
+        best = one.matches[0]
+        others = [match.similarity for match in one.matches if match.answer.id != best.answer.id]
+        rival = max(others, default=one.matches[-1].similarity)
+        found.append((best.similarity - rival, bool(one.fits(best.answer))))
+    return Decisions.of(found)
+
+
+async def _pairs(cache: Filled) -> list[list[str]]:
+    """qqp_a in five folds, each judged by a model that the other four taught; and the model as it is shipped."""
+    pairs = await cache.labelled(DATA / "pairs" / "qqp_a.tsv.gz")
+    folded: list[tuple[int, ConfidenceModel]] = []
+    for fold in range(FOLDS):
+        others = [pair for at, pair in enumerate(pairs) if at % FOLDS != fold]
+        folded.append((fold, fit_model(lessons_among([]), lessons_alone(others), {}, default_model())))
+    found = {
+        "cosine": by_cosine(pairs),
+        "shipped": _judged(pairs, default_model(), guarded=False),
+        "shipped, guarded": _judged(pairs, default_model(), guarded=True),
+    }
+    for what, guarded in {"5-fold": False, "5-fold, guarded": True}.items():
+        parts = [_judged(pairs[fold::FOLDS], model, guarded=guarded) for fold, model in folded]
+        found[what] = Decisions(
+            np.concatenate([part.sure for part in parts]), np.concatenate([part.right for part in parts])
+        )
+    return [["qqp_a", what, percent(*map(one.duplicates_served_at, LIMITS))] for what, one in found.items()]
+
+
+def _judged(pairs: Sequence[Labelled], model: ConfidenceModel, *, guarded: bool) -> Decisions:
+    rule = Calibrated(model, ALL, GUARDED if guarded else (), trusts_exact=False)
+    found = []
+    for pair in pairs:
+        [judged] = rule.judge(pair.question, pair.matches, time.time(), pair.vector)
+        found.append((judged.confidence if judged.accepted else 0.0, bool(pair.fits(judged.match.answer))))
+    return Decisions.of(found)
+
+
+async def _traps(cache: Filled) -> list[list[str]]:
+    """Served although the two ask different things: by the route as it is shipped, and by a cosine alone."""
+    rows = []
+    shipped = Calibrated(default_model(), UNTUNED, GUARDED, near_exact=CAUTIOUS.cosine)
+    rules = {
+        "cosine 0.9": replace(shipped, threshold=1.0, guards=(), near_exact=0.9),
+        "as shipped": shipped,
+        "as shipped, without guards": replace(shipped, guards=()),
+        "confidence 0.5": replace(shipped, threshold=0.5),
+    }
+    for name in ("finance_traps", "oppo_zh"):
+        pairs = await cache.labelled(DATA / "pairs" / f"{name}.tsv.gz")
+        apart = [pair for pair in pairs if not pair.fits(pair.matches[0].answer)]
+        for what, rule in rules.items():
+            judged = [
+                rule.judge(pair.question, pair.matches, time.time(), pair.vector)[0]
+                for pair in apart
+                if not pair.matches[0].exact
+            ]
+            rows.append([name, what, f"{sum(one.accepted for one in judged)}", f"{len(judged)}"])
+    return rows
