@@ -1,23 +1,30 @@
-"""What follows when the questions change: does the running bound notice, and how soon?
+"""What follows when the questions or the answers change: does the running bound notice, and how soon?
 
 Run it with `python -m tests.benchmarks drift`; it needs CACHEGUARD_DATA. A route is tuned on banking77, and promises
-that at most 5 % of its hits are wrong. First come questions about topics that the cache holds; from some point on only
-those about topics that it does not hold, whose every hit is wrong. A judge who knows the labels looks at a sample of
-the hits, as the service's own would: a share of them, and all once one is found wrong.
+that at most 5 % of its hits are wrong. First come questions whose answers the cache holds; from some point on
+
+- other topics: only questions that it has no answer to, so that every hit is wrong;
+- outdated answers: others of the first kind, but half of the answers are wrong by now.
+
+A judge who knows all this looks at a sample of the hits, as the service's own would: a share of them, and all once one
+is found wrong.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
+from itertools import product
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 from structlog.testing import capture_logs
 
 from cacheguard.matching.decide import Hit
-from cacheguard.oversight.verdicts import JUDGE, Pair, Verdicts
+from cacheguard.oversight import verdicts
 from cacheguard.telemetry.trace import Trace
+from cacheguard.tuning.labels import Verdicts
 from cacheguard.tuning.tuning import Promise, tune
 from tests.benchmarks.counting import Listing, Listings
 from tests.benchmarks.filled import GUARDED, ROUTE, filled, remember_lessons, stream
@@ -58,29 +65,34 @@ async def _measure() -> Listings:
         replay = await cache.labelled(stream(NAME, "replay"))
         names = {match.answer.source_id for match in await cache.phrasings()}
     known = [one for one in replay if not names.isdisjoint(one.verdicts.right)]
-    unknown = [one for one in replay if names.isdisjoint(one.verdicts.right)]
+    first, later = known[::2], known[1::2]
+    gone = frozenset(sorted(names)[::2])
+    changes = {
+        "other topics": [one for one in replay if names.isdisjoint(one.verdicts.right)],
+        "outdated answers": [replace(one, verdicts=Verdicts(one.verdicts.right - gone)) for one in later],
+    }
     rule = tune(labelled, fit, GUARDED, Promise(MAX_WRONG, 0.95), time.time()).rule
     rows = []
-    for share in SAMPLES:
+    for what, share in product(changes, SAMPLES):
         async with filled(NAME, max_wrong_hits=MAX_WRONG) as cache:  # a new one: judges withdraw what is wrong
             await cache.apply(rule)
             with capture_logs() as logs:
-                found = await drive(cache, known, unknown, share)
+                found = await drive(cache, first, changes[what], share)
         alerts = sum(line["event"] == "promise broken" for line in logs)
-        rows.append([f"{share:.0%}", *map(str, found), str(alerts)])
-    headings = ["hits judged", "tightened before", "hits", "wrong", "judged", "noticed", "hits later", "alerts"]
-    title = f"{len(known)} questions that {NAME}'s cache answers, then {len(unknown)} that it does not"
-    return Listings([Listing(title, headings, rows)])
+        rows.append([what, f"{len(changes[what])}", f"{share:.0%}", *map(str, found), str(alerts)])
+    headings = ["then", "questions", "judged", "tightened before", "hits", "wrong", "seen", "noticed", "hits later"]
+    title = f"{len(first)} questions about what {NAME}'s cache holds, and then"
+    return Listings([Listing(title, [*headings, "alerts"], rows)])
 
 
-async def drive(cache: Filled, known: Sequence[Labelled], unknown: Sequence[Labelled], share: float) -> Noticed:
+async def drive(cache: Filled, first: Sequence[Labelled], then: Sequence[Labelled], share: float) -> Noticed:
     chance = Random(0)
     before = await versions(cache)
-    for one in known:
+    for one in first:
         await ask(cache, one, share, chance)
     since = await versions(cache)
     hits = wrong = judged = later = 0
-    for one in unknown:
+    for one in then:
         if await versions(cache) > since:
             later += (await ask(cache, one, share, chance))[0]
             continue
@@ -105,7 +117,7 @@ async def ask(cache: Filled, one: Labelled, share: float, chance: Random) -> tup
     if chance.random() >= (1.0 if promises[ROUTE].is_in_doubt else share):
         return True, not is_right, False
     [known] = await service.store.known([decision.match.phrasing.id])
-    pair = Pair(one.question.key, one.question.text, known, decision.match.similarity)
-    verdicts = Verdicts(service.store, service.embedder, promises, time.time)
-    await verdicts.say(pair, JUDGE, is_right=is_right)
+    pair = verdicts.Pair(one.question.key, one.question.text, known, decision.match.similarity)
+    says = verdicts.Verdicts(service.store, service.embedder, promises, time.time)
+    await says.say(pair, verdicts.JUDGE, is_right=is_right)
     return True, not is_right, True

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -67,10 +67,11 @@ async def _measure() -> Listings:
             if name == SETS[0]:
                 pairs = await _pairs(cache)
                 traps = await _traps(cache)
+    in_force = ["set", "promise", "served %", "wrong %", "bound %"]
     return Listings(
         [
             Listing("streams: hit rate", ["set", "rule", f"% served at {AT} % wrong"], streams),
-            Listing("streams: what a tuned route serves", ["set", "promise", "served %", "wrong %", "bound %"], served),
+            Listing("streams: what a tuned route serves", [*in_force, f"% at {AT} % wrong"], served),
             Listing("pairs: true duplicates", ["set", "rule", f"% served at {AT} % wrong"], pairs),
             Listing("pairs that must miss, of those that the model reads", ["set", "rule", "served", "of"], traps),
         ]
@@ -82,13 +83,7 @@ async def _ranked(cache: Filled, name: str, models: Mapping[str, ConfidenceModel
     found = {"cosine": by_cosine(replay), "margin": by_margin(replay)}
     for what, model in {"shipped": default_model(), **models}.items():
         await cache.apply(Calibrated(model, ALL, trusts_exact=False))
-        rows = await cache.scored(stream(name, "replay"))
-        found[what] = Decisions.of([(row["confidence"], row["nearest"] == row["answer_id"]) for row in rows])
-        await cache.apply(Calibrated(model, ALL, GUARDED, trusts_exact=False))
-        rows = await cache.scored(stream(name, "replay"))
-        found[f"{what}, guarded"] = Decisions.of(
-            [(row["confidence"] if row["served"] else 0.0, row["served"] == row["answer_id"]) for row in rows]
-        )
+        found[what] = as_scored(await cache.scored(stream(name, "replay")))
     return [[name, what, percent(*map(one.hit_rate_at, LIMITS))] for what, one in found.items()]
 
 
@@ -103,8 +98,13 @@ async def _in_force(cache: Filled, name: str, labelled: Sequence[Labelled], fit:
         served = [row for row in scored if row["served"] is not None]
         wrong = sum(row["served"] != row["answer_id"] for row in served)
         shares = len(served) / len(scored), wrong / max(1, len(served)), upper_bound(wrong, len(served))
-        rows.append([name, promise, *map(percent, shares)])
+        possible = percent(*map(as_scored(scored).hit_rate_at, LIMITS))
+        rows.append([name, promise, *map(percent, shares), possible])
     return rows
+
+
+def as_scored(rows: Sequence[Mapping[str, Any]]) -> Decisions:
+    return Decisions.of([(row["confidence"], row["nearest"] == row["answer_id"]) for row in rows])
 
 
 def by_cosine(asked: Sequence[Labelled]) -> Decisions:
