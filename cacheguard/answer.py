@@ -15,7 +15,7 @@ from cacheguard.request import Asked, Recalled, Request
 from cacheguard.scope import bypass_reason, scope_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cacheguard.cascade.flight import Flight
     from cacheguard.matching.decide import Decision, Match
     from cacheguard.routes import Route, Routes
+    from cacheguard.second_look import SecondLook
     from cacheguard.telemetry.events import Telemetry
     from cacheguard.telemetry.trace import Trace
     from cacheguard.upstream import Upstream
@@ -40,13 +41,14 @@ class Observer(Protocol):
 
 
 class Corridor:
-    """Everything that a request passes. now: Unix seconds."""
+    """Everything that a request passes. second_looks: one for each route. now: Unix seconds."""
 
     def __init__(
         self,
         routes: Routes,
         cache: Cache,
         upstream: Upstream,
+        second_looks: Mapping[str, SecondLook],
         *,
         observer: Observer,
         telemetry: Telemetry,
@@ -55,6 +57,7 @@ class Corridor:
         self._routes = routes
         self._cache = cache
         self._upstream = upstream
+        self._second_looks = second_looks
         self._observer = observer
         self._popularity = Popularity()
         self._border = Border(telemetry, PATIENCE_S)
@@ -113,11 +116,18 @@ class Corridor:
             return Recalled(Miss(MissReason.CUT))
         neighbours = await self._cache.neighbours(asked.scope, asked.question, vector)
         trace.note("neighbours", found=len(neighbours))
-        return Recalled(self._decide(asked, neighbours, vector), vector)
+        return Recalled(await self._look(asked, neighbours, vector), vector)
 
-    def _decide(self, asked: Asked, matches: Sequence[Match], vector: NDArray[np.float32] | None = None) -> Decision:
+    def _decide(self, asked: Asked, matches: Sequence[Match]) -> Decision:
+        route, now = asked.route, self._now()
+        judged = route.rule.judge(asked.question, matches, now)
+        return decide(judged, terms=route.terms, directives=asked.request.directives, now=now)
+
+    async def _look(self, asked: Asked, matches: Sequence[Match], vector: NDArray[np.float32]) -> Decision:
+        """As _decide, with a second look where the rule is unsure."""
         route, now = asked.route, self._now()
         judged = route.rule.judge(asked.question, matches, now, vector)
+        judged = await self._second_looks[route.name].look(asked.question, matches, judged, route.rule, now)
         return decide(judged, terms=route.terms, directives=asked.request.directives, now=now)
 
     async def _serve(self, asked: Asked, found: Hit | Stale) -> Reply:

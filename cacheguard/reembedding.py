@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 _BATCH: Final = 256
 
 
-async def reembed(store: Store, embedder: Embedder, advance: Callable[[int], None]) -> int:
+async def reembed(store: Store, embedder: Embedder, advance: Callable[[int], None], *, now: float) -> int:
     """Replace what other models made; how many vectors that were. A run that is stopped goes on when started again.
 
-    store: opened for this embedder with `reembedding`.
+    Rules that were tuned give way to those of the settings. store: opened for this embedder with `reembedding`.
     """
     done = 0
     while outdated := await store.outdated(_BATCH):
@@ -30,7 +30,15 @@ async def reembed(store: Store, embedder: Embedder, advance: Callable[[int], Non
         await _drop_vectors(store, list(compress(ids, embedded.cut)))
         done += len(outdated)
         advance(len(outdated))
+    await _drop_rules(store, now)
     return done
+
+
+async def _drop_rules(store: Store, now: float) -> None:
+    """What was tuned on another model's vectors holds for those alone."""
+    for rule in await store.rules_in_force():
+        if rule.body:
+            await store.add_rule(rule.route, "", by="re-embed", created_at=now)
 
 
 async def _drop_vectors(store: Store, phrasing_ids: Sequence[int]) -> None:

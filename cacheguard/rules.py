@@ -24,7 +24,7 @@ class InForce:
     """
 
     def __init__(self, default: Calibrated, read: Callable[[str], Calibrated]) -> None:
-        self.rule = default
+        self.rule = self._default = default
         self.version = 0
         self.by = "settings"
         self.since = 0.0
@@ -48,13 +48,22 @@ class InForce:
 
     def change(self, stored: StoredRule) -> None:
         """Raises ValueError: what was in force stays so."""
-        self.rule = self._read(stored.body)
+        self.rule = self._read(stored.body) if stored.body else self._default
         self.version, self.by, self.since = stored.version, stored.by, stored.created_at
 
 
 async def follow(store: StoredRules, rules: Mapping[str, InForce]) -> None:
-    """Put in force what is new in the store. Raises StoreError, or ValueError: what was in force stays so."""
+    """Put in force what is new in the store. Raises StoreError, or ValueError for the last rule that can't be followed.
+
+    Where one can't, what was in force on its route stays so.
+    """
+    unreadable = None
     for stored in await store.rules_in_force():
         rule = rules.get(stored.route)
         if rule is not None and rule.version != stored.version:
-            rule.change(stored)
+            try:
+                rule.change(stored)
+            except ValueError as exc:
+                unreadable = exc
+    if unreadable is not None:
+        raise unreadable

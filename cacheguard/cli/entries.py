@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated
@@ -204,7 +205,7 @@ async def _re_embed(settings: Settings) -> None:
             counts = await store.counts()
             with bars() as progress:
                 progress.begin("Embedding", counts.vectors)
-                done = await reembed(store, embedder, progress.advance)
+                done = await reembed(store, embedder, progress.advance, now=time.time())
         finally:
             await store.aclose()
     finally:

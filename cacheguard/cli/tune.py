@@ -162,11 +162,14 @@ async def _gathered(gathering: Gathering, labels: tuple[Path, int] | None, where
 
 
 async def _roll_back(settings: Settings, route: str) -> str:
+    from cacheguard.stores.base import StoredRule
+
     async with contents(settings) as store:
         stored = await store.rules(route)
-        if len(stored) < 2:  # noqa: PLR2004 - the present one, and the one before
+        if not stored:
             raise CommandFailed(f"route {route!r} has no rule before the present one")
-        return await _in_force_again(store, stored[-2])
+        before = stored[-2] if len(stored) > 1 else StoredRule(route, 0, "", "settings", 0.0)
+        return await _in_force_again(store, before)
 
 
 async def _in_force_again(store: Store, rule: StoredRule) -> str:

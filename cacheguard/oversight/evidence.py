@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 # Simulated: where as many hits are wrong as promised, 3 to 12 of 100 runs of 5,000 judged hits reach it; where half as
-# many are, none does. With 30 % wrong hits where 1 % was promised, it takes 12 judged hits (95th percentile: 29).
+# many are, at most 1 of 400. With 30 % wrong hits where 1 % was promised, it takes 12 judged ones (95 of 100 runs: 29).
 ALARM: Final = 3000.0
 # Shares of wrong hits, in multiples of the promised one, that are looked for: one that crept up, and one that jumped.
 _TIMES: Final = (2.0, 5.0, 20.0)

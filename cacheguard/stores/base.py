@@ -125,7 +125,9 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class StoredRule:
-    """A decision rule of a route. version: from 1, by route; the newest is in force. body: JSON, as the rule wrote it.
+    """A decision rule of a route. version: from 1, by route; the newest is in force.
+
+    body: JSON, as the rule wrote it; "" puts the rule of the settings in force again.
 
     by: what made it, "tune" or "tightening".
     """

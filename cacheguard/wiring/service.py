@@ -26,6 +26,7 @@ from cacheguard.upstream import Upstream
 from cacheguard.wiring.oversight import make_overseers
 from cacheguard.wiring.providers import make_provider
 from cacheguard.wiring.routes import make_route
+from cacheguard.wiring.second_look import open_second_look
 from cacheguard.wiring.spending import make_ledger
 from cacheguard.wiring.storage import open_index, open_model, open_store
 from cacheguard.wiring.tiers import make_tiers
@@ -131,8 +132,13 @@ class Service:
         )
         observer = self.overseers.oversight
         self._open.push_async_callback(observer.aclose)
+        looks = {
+            name: await open_second_look(name, r.cache, self.telemetry) for name, r in self.settings.routes.items()
+        }
+        for look in looks.values():
+            self._open.push_async_callback(look.aclose)
         self.corridor = Corridor(
-            self.routes, cache, upstream, observer=observer, telemetry=self.telemetry, now=self._now
+            self.routes, cache, upstream, looks, observer=observer, telemetry=self.telemetry, now=self._now
         )
         for every_s, step, do in self._steps(index, ledger):
             self._open.push_async_callback(_stop, asyncio.create_task(self._repeat(every_s, step, do)))

@@ -38,7 +38,7 @@ async def test_every_vector_is_made_anew_and_the_store_opens_again(former, embed
         await opened(former, embedder)
     store = await opened(former, embedder, reembedding=True)
     told = []
-    assert await reembed(store, embedder, told.append) == sum(told) == 600
+    assert await reembed(store, embedder, told.append, now=1.0) == sum(told) == 600
     await store.aclose()
     store = await opened(former, embedder)
     ids, vectors = await store.vectors("scope")
@@ -50,7 +50,7 @@ async def test_every_vector_is_made_anew_and_the_store_opens_again(former, embed
 
 async def test_a_prompt_too_long_for_the_new_model_is_left_to_exact_matches(former, embedder):
     store = await opened(former, embedder, reembedding=True)
-    await reembed(store, embedder, lambda _: None)
+    await reembed(store, embedder, lambda _: None, now=1.0)
     counts = await store.counts()
     assert (counts.phrasings, counts.vectors) == (600, 599)
     assert await store.exact("scope", LONG)
@@ -59,10 +59,22 @@ async def test_a_prompt_too_long_for_the_new_model_is_left_to_exact_matches(form
 
 async def test_a_run_that_is_stopped_goes_on_later(former, embedder):
     store = await opened(former, embedder, reembedding=True)
-    running = asyncio.create_task(reembed(store, embedder, lambda _: running.cancel()))
+    running = asyncio.create_task(reembed(store, embedder, lambda _: running.cancel(), now=1.0))
     with pytest.raises(asyncio.CancelledError):
         await running
     left = len(await store.outdated(1000))
     assert 0 < left < 600
-    assert await reembed(store, embedder, lambda _: None) == left
+    assert await reembed(store, embedder, lambda _: None, now=1.0) == left
+    await store.aclose()
+
+
+async def test_a_rule_that_was_tuned_on_the_former_vectors_gives_way_once(former, embedder):
+    store = await opened(former, embedder, reembedding=True)
+    await store.add_rule("faq", '{"threshold": 0.9}', by="tune", created_at=0.0)
+    await reembed(store, embedder, lambda _: None, now=1.0)
+    await reembed(store, embedder, lambda _: None, now=2.0)
+    assert [(rule.version, rule.body, rule.by) for rule in await store.rules("faq")] == [
+        (1, '{"threshold": 0.9}', "tune"),
+        (2, "", "re-embed"),
+    ]
     await store.aclose()

@@ -420,7 +420,10 @@ def test_a_companys_own_service_needs_no_address_but_may_have_another(loaded):
         ("{tiers: [a], validate: [language: {only: []}]}", "validate[0].language.only is empty"),
         (
             "{tiers: [a], validate: [language: {only: [de, gb]}]}",
-            "validate[0].language.only[1] is 'gb'; it must be the two letters of a language in ISO 639-1: en, de, zh, …",
+            (
+                "validate[0].language.only[1] is 'gb'; it must be the two letters of a language in ISO 639-1: "
+                "en, de, zh, …"
+            ),
         ),
         (
             "{tiers: [a], validate: [self_consistency: {samples: 11}]}",
