@@ -195,7 +195,6 @@ async def _show(stage: Stage) -> None:
 def summary(played: Sequence[Played], calls: int) -> Iterator[str]:
     """The table's sums, line by line. calls: that the provider counted."""
     from cacheguard.cli.replay import HITS, saved
-    from cacheguard.matching.decide import CAUTIOUS
 
     hits = [one for one in played if one.path in HITS]
     wrong = [one for one in hits if one.is_wrong_hit]
@@ -210,7 +209,7 @@ def summary(played: Sequence[Played], calls: int) -> Iterator[str]:
     yield f"provider calls  {calls} instead of {len(played)}"
     yield f"cost saved      ${gain.usd:.4f}, paid ${paid_usd:.4f}, at example prices of {_prices()}"
     yield f"time saved      {gain.seconds:.0f} s of waiting, all clients together"
-    yield f"A question counts as asked before from a cosine similarity of {CAUTIOUS.cosine:g}: one threshold, cautious."
+    yield "The shipped rule decided, cautious as long as a route is not tuned: see `cacheguard tune --help`."
 
 
 def _prices() -> str:

@@ -31,8 +31,8 @@ def score(
     """Say what the service would decide for each labelled pair or replayed question. No tier is asked.
 
     A stream (JSON lines with prompt and answer_id) is asked of the cache as it stands; pairs (tab-separated, with the
-    header prompt_a, prompt_b, same) need no cache. In this version `confidence` is the cosine similarity within [0, 1]:
-    the rule is one threshold over it, not a calibrated model.
+    header prompt_a, prompt_b, same) need no cache. `confidence` is the probability that the answer fits, as the route's
+    rule has it; under a plain cosine it is the similarity.
 
     Example: [bold]cacheguard score replay.jsonl.gz --route faq --out scored.jsonl[/bold]
     """
