@@ -51,6 +51,8 @@ class Period(StrEnum):
         return Window(int(begin.timestamp()), int(end.timestamp()))
 
 
+# A clock that goes back comes to earlier windows again.
+REMEMBERED_S = 7 * 86400.0
 _HOW_OFTEN = {Period.HOUR: "hourly", Period.DAY: "daily", Period.MONTH: "monthly"}
 
 
@@ -128,7 +130,8 @@ class Ledger:
     async def exchange(self, store: Spending, now: float) -> None:
         """Tell the store what was spent here since the last time, and hear what was in all. Raises StoreError."""
         current = {SpendingKey(who, limit.per, limit.per.window(now).since) for who, limit in self._limits.items()}
-        news = {key: self._windows[key].own - self._windows[key].told for key in current | self._windows.keys()}
+        untold = {key for key, spent in self._windows.items() if not spent.is_told}
+        news = {key: self._windows[key].own - self._windows[key].told for key in current | untold}
         if not news:
             return
         for key in news:
@@ -140,10 +143,9 @@ class Ledger:
                 self._windows[key].told -= usd
             raise
         for key, usd in sums.items():
-            spent = self._windows[key]
-            spent.others = usd - spent.told
-            is_over = key.since < Period(key.per).window(now).since  # a clock that went back comes to it again
-            if spent.is_told and is_over:
+            self._windows[key].others = usd - self._windows[key].told
+        for key in [key for key, spent in self._windows.items() if spent.is_told and key not in current]:
+            if key.since < now - REMEMBERED_S:
                 del self._windows[key]
 
 

@@ -65,11 +65,11 @@ class Verdicts:
             note=note,
             similarity=pair.similarity,
         )
+        if is_right and pair.similarity is None and by in _APPROVES:
+            await self._add_phrasing(answer.id, pair.key, pair.text, _APPROVES[by])
         await self._store.add_labels([label])
         if not is_right and pair.key == phrasing.key:
             await self._store.remove_phrasing(phrasing.id)
-        if is_right and pair.similarity is None and by in _APPROVES:
-            await self._add_phrasing(answer.id, pair.key, pair.text, _APPROVES[by])
         await self._promises.look(answer.route)
 
     async def approve(self, known: Known, text: str) -> None:
