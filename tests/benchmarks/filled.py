@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ from cacheguard.wiring import running
 from tests.benchmarks.threshold import DATA
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable
     from pathlib import Path
 
     from cacheguard.matching.confidence import Calibrated
@@ -105,18 +106,26 @@ async def filled(name: str, **cache: object) -> AsyncIterator[Filled]:
 
 
 def remember_lessons() -> None:
-    """From now on, what a question teaches is computed once, and not for every fit again."""
+    """From now on, what a labelled question teaches is computed once, and not for every fit again."""
     for module, name in ((heads, "lessons_headed"), (heads, "lessons_among"), (fitting, "lessons_among")):
-        setattr(module, name, remembered(getattr(module, name)))
+        lessons = getattr(module, name)
+        if not isinstance(lessons, Remembered):
+            setattr(module, name, Remembered(lessons))
 
 
-def remembered(lessons: Callable[..., Lessons]) -> Callable[..., Lessons]:
-    known: dict[int, tuple[Labelled, Lessons]] = {}  # with the question, so that its id stays its own
+class Remembered:
+    """Lessons of labels, which come as a sequence again and again, always with one head. A stream of them, such as a
+    rehearsal's, comes once, with a head of its own.
+    """
 
-    def of(labelled: Iterable[Labelled], *head: object) -> Lessons:
+    def __init__(self, lessons: Callable[..., Lessons]) -> None:
+        self._lessons = lessons
+        self._known: dict[int, tuple[Labelled, Lessons]] = {}  # with the question, so that its id stays its own
+
+    def __call__(self, labelled: Iterable[Labelled], *head: object) -> Lessons:
+        if not isinstance(labelled, Sequence):
+            return self._lessons(labelled, *head)
         for one in labelled:
-            if id(one) not in known:
-                known[id(one)] = one, lessons([one], *head)
-        return Lessons.together([lessons([], *head), *(known[id(one)][1] for one in labelled)])
-
-    return of
+            if id(one) not in self._known:
+                self._known[id(one)] = one, self._lessons([one], *head)
+        return Lessons.together([self._lessons([], *head), *(self._known[id(one)][1] for one in labelled)])
