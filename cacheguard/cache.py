@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from cacheguard.matching.decide import Judged, Match, Miss, Stale
+from cacheguard.matching.decide import Judged, Match, Miss, MissReason, Stale
 from cacheguard.stores.base import NewPhrasing, Served
 from cacheguard.types import Answer, Origin, new_answer_id
 
@@ -84,8 +84,13 @@ class Cache:
         ]
 
     async def keep(self, asked: Asked, recalled: Recalled, text: str, provenance: Provenance, now: float) -> Match:
-        """Keep a new answer: it refreshes the one whose phrasing was asked, or is founded by the question."""
+        """Keep a new answer: it refreshes the one whose phrasing was asked, or is founded by the question.
+
+        Where an equal text was no proof, people mean different things by it: others' answer stays as it is.
+        """
         match recalled.decision:
+            case Miss(reason=MissReason.NOT_SURE):
+                pass
             case Stale(Judged(match)) | Miss(judged=Judged(match)) if match.exact:
                 answer = replace(match.answer, text=text, provenance=provenance, refreshed_at=now)
                 await self._store.keep(answer, [])
