@@ -109,22 +109,19 @@ class Corridor:
         exact = await self._cache.exact(asked.scope, asked.question)
         trace.note("exact", found=exact is not None)
         if exact is not None and asked.route.rule.trusts_exact:
-            return Recalled(self._decide(asked, [exact]))
+            return Recalled(await self._decide(asked, [exact]))
         vector = await self._cache.vector(asked.question)
         trace.note("vector", cut=vector is None)
         if vector is None:
             return Recalled(Miss(MissReason.CUT))
         neighbours = await self._cache.neighbours(asked.scope, asked.question, vector)
         trace.note("neighbours", found=len(neighbours))
-        return Recalled(await self._look(asked, neighbours, vector), vector)
+        return Recalled(await self._decide(asked, neighbours, vector), vector)
 
-    def _decide(self, asked: Asked, matches: Sequence[Match]) -> Decision:
-        route, now = asked.route, self._now()
-        judged = route.rule.judge(asked.question, matches, now)
-        return decide(judged, terms=route.terms, directives=asked.request.directives, now=now)
-
-    async def _look(self, asked: Asked, matches: Sequence[Match], vector: NDArray[np.float32]) -> Decision:
-        """As _decide, with a second look where the rule is unsure."""
+    async def _decide(
+        self, asked: Asked, matches: Sequence[Match], vector: NDArray[np.float32] | None = None
+    ) -> Decision:
+        """By the route's rule, and by a second look where that is unsure."""
         route, now = asked.route, self._now()
         judged = route.rule.judge(asked.question, matches, now, vector)
         judged = await self._second_looks[route.name].look(asked.question, matches, judged, route.rule, now)
@@ -173,7 +170,7 @@ class Corridor:
         if not asked.route.mode.reads or asked.sharing_key is None:
             return None
         match = await self._border.cross("recall", self._cache.exact(asked.scope, asked.question), None)
-        if match is None or not isinstance(self._decide(asked, [match]), Hit):
+        if match is None or not isinstance(await self._decide(asked, [match]), Hit):
             return None
         return landed_earlier(match) if recalled.is_older_than(match) else None
 
