@@ -10,13 +10,12 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from cacheguard.settings.checks import JudgeCheck
 from cacheguard.settings.providers import Provider
 from cacheguard.settings.routes import Route
 from cacheguard.settings.service import Auth, Embedding, Index, Server, Store
-from cacheguard.settings.strategies import MODELS_TO_COMPARE, tiers_compared, tiers_named
-from cacheguard.settings.tiers import ModelTier, TemplateTier, Tier, variables_in
-from cacheguard.settings.values import Name, Section, Where, refuse, refuse_unknown
+from cacheguard.settings.suiting import check_judges, check_strategies, check_templates, check_tiers
+from cacheguard.settings.tiers import ModelTier, TemplateTier, Tier
+from cacheguard.settings.values import Name, Section, refuse, refuse_unknown
 
 DEFAULT_ROUTE = "default"
 
@@ -88,63 +87,9 @@ class Settings(Section):
         known = info.data.get("tiers")
         if known is None:
             return routes
-        refuse_unknown(
-            [
-                (name, "tiers", place)
-                for name, route in routes.items()
-                for place, tier in enumerate(route.tiers)
-                if tier not in known
-            ],
-            known,
-        )
-        for name, route in routes.items():
-            for place, tier in enumerate(route.tiers[:-1]):
-                if isinstance(known[tier], TemplateTier):
-                    refuse((name, "tiers", place), f"is {tier!r}, a template, which always answers: put it last")
-            for place, tier in enumerate(route.tiers):
-                its = known[tier]
-                said = variables_in(its.template) if isinstance(its, TemplateTier) else []
-                if missing := [name for name in said if name not in route.variables]:
-                    refuse((name, "tiers", place), f"is {tier!r}, whose text has {{{missing[0]}}}: add it to variables")
+        for check in (check_tiers, check_templates, check_strategies, check_judges):
+            check(routes, known)
         if DEFAULT_ROUTE in routes:
             return routes
         templates_last = sorted(known, key=lambda name: isinstance(known[name], TemplateTier))
         return {**routes, DEFAULT_ROUTE: Route(tiers=tuple(templates_last))}
-
-    @field_validator("routes")
-    @classmethod
-    def _strategies_have_models(cls, routes: dict[str, Route], info: ValidationInfo) -> dict[str, Route]:
-        known = info.data.get("tiers")
-        if known is None:
-            return routes
-        for name, route in routes.items():
-            for where, tier in tiers_named(route.strategy):
-                if isinstance(known[tier], TemplateTier):
-                    refuse((name, "strategy", *where), f"is for {tier!r}, a template, which is only asked last")
-            models = sum(isinstance(known[tier], ModelTier) for tier in route.tiers)
-            if models < MODELS_TO_COMPARE <= tiers_compared(route.strategy):
-                refuse((name, "strategy"), f"compares models, but the route has {models}: give it two or more")
-        return routes
-
-    @field_validator("routes")
-    @classmethod
-    def _judges_can_judge(cls, routes: dict[str, Route], info: ValidationInfo) -> dict[str, Route]:
-        known = info.data.get("tiers")
-        if known is None:
-            return routes
-        judges: list[tuple[Where, str]] = [
-            ((name, "validate", place, "judge", "tier"), check.judge.tier)
-            for name, route in routes.items()
-            for place, check in enumerate(route.validators)
-            if isinstance(check, JudgeCheck)
-        ]
-        judges += [
-            ((name, "cache", "judge", "tier"), route.cache.judge.tier)
-            for name, route in routes.items()
-            if route.cache.judge
-        ]
-        refuse_unknown([where for where, tier in judges if tier not in known], known)
-        for where, tier in judges:
-            if isinstance(known[tier], TemplateTier):
-                refuse(where, f"is {tier!r}, a template, which can't judge")
-        return routes
