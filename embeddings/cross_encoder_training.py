@@ -14,7 +14,7 @@ import numpy as np
 
 from embeddings.base import EmbeddingError, ModelMissing
 from embeddings.cross_encoder import CrossEncoder as Served
-from embeddings.export import FAILURES, MODEL_FILE, TOKENIZER_FILE, Precision
+from embeddings.export import MODEL_FILE, TOKENIZER_FILE, Precision, told
 from embeddings.files import Source, check_weights, sha256_of_file
 from embeddings.fine_tuning import CrossManifest, Pair, read_cross_encoder
 from embeddings.tracing import write_graph
@@ -205,8 +205,7 @@ def main(arguments: list[str]) -> int:
         source = Source(name, place, identity="", weights_sha256=weights_sha256)
         train(source, pairs, chosen, float(max_minutes), Path(folder))
     except EmbeddingError as exc:
-        sys.stderr.write(f"\n{exc}\n")
-        return next(code for code, kind in FAILURES.items() if kind is type(exc))
+        return told(exc)
     return 0
 
 

@@ -29,6 +29,12 @@ _NEEDED_TO_EXPORT = ("torch", "sentence_transformers", "onnx")
 FAILURES: dict[int, type[EmbeddingError]] = {3: EmbeddingError, 4: ModelMissing, 5: ModelCorrupt}
 
 
+def told(failure: EmbeddingError) -> int:
+    """Say why a program that another process runs has failed, in its last line; its exit status is the kind."""
+    sys.stderr.write(f"\n{failure}\n")
+    return next(code for code, kind in FAILURES.items() if kind is type(failure))
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """What an export is. prompt: put before every text, as the model's authors want it.

@@ -16,12 +16,12 @@ import numpy as np
 from embeddings.base import EmbeddingError, ModelMissing
 from embeddings.export import (
     EXPORTER_VERSION,
-    FAILURES,
     MODEL_FILE,
     TOKENIZER_FILE,
     Manifest,
     Precision,
     read,
+    told,
 )
 from embeddings.files import Source, check_weights, sha256_of_file
 from embeddings.tracing import write_graph
@@ -159,8 +159,7 @@ def main(arguments: list[str]) -> int:
         chosen: Precision = "fp32" if precision == "fp32" else "int8"
         export(Source(name, place, identity="", weights_sha256=weights_sha256), chosen, Path(folder))
     except EmbeddingError as exc:
-        sys.stderr.write(f"\n{exc}\n")
-        return next(code for code, kind in FAILURES.items() if kind is type(exc))
+        return told(exc)
     return 0
 
 
