@@ -6,8 +6,7 @@ import asyncio
 from random import Random
 
 import pytest
-import pytest_asyncio
-from upstreams import ONE_HOUR_MS, ask_tiers, asked, gathered, simulated, text_of
+from upstreams import ONE_HOUR_MS, ask_tiers, asked, gathered, text_of
 
 from cacheguard.cascade.admission import RESERVE_S, RETRY_AFTER_S
 from cacheguard.cascade.cascade import Cascade
@@ -47,19 +46,6 @@ class NoJitter(Random):
         return a
 
 
-@pytest.fixture(scope="module")
-def simulator():
-    with simulated((asked()["messages"][0]["content"], KNOWN)) as host:
-        yield host
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def provider(simulator):
-    provider = HttpProvider(ChatCompletions(), Host(simulator.base_url))
-    yield provider
-    await provider.aclose()
-
-
 @pytest.fixture
 def tiers(provider):
     """Tiers by these names, each with a model of its own: `first` asks `first-model`."""
@@ -68,17 +54,6 @@ def tiers(provider):
         return [Tier(name, provider, f"{name}-model", timeout_s, first_token_timeout_s, price=PRICE) for name in names]
 
     return named
-
-
-@pytest.fixture
-def script(simulator):
-    """Scripts what the tier of each name does; the others answer."""
-
-    def play(**then_by_tier):
-        simulator.play(*({"when": {"model": f"{name}-model"}, "then": then} for name, then in then_by_tier.items()))
-
-    play()
-    return play
 
 
 def template(text=SORRY):

@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import pytest
 import pytest_asyncio
-from upstreams import ONE_HOUR_MS, asked, delta, gathered, passes, simulated, text_of, tier_of, under_way, verbatim
+from upstreams import ONE_HOUR_MS, asked, delta, gathered, passes, text_of, tier_of, under_way, verbatim
 
 from cacheguard.cascade.stream import HELD_LIMIT, OpenStream, open_stream
 from cacheguard.failures import AttemptFailed, FailureClass
@@ -23,19 +23,6 @@ CALL = Call("gpt", asked())
 DONE = b"data: [DONE]"
 # Long for a test, so that only a clock which must not run can end it.
 PATIENT_S = 60
-
-
-@pytest.fixture(scope="module")
-def simulator():
-    with simulated((asked()["messages"][0]["content"], KNOWN)) as host:
-        yield host
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def provider(simulator):
-    provider = HttpProvider(ChatCompletions(), Host(simulator.base_url))
-    yield provider
-    await provider.aclose()
 
 
 @pytest.fixture(scope="module")
