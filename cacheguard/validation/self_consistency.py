@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cacheguard.failures import AttemptFailed, FailureClass
+from cacheguard.validation.agreement import similarities
 from cacheguard.validation.base import Objection, is_answer
 from embeddings.base import EmbeddingError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from cacheguard.providers.base import Completion
+    from cacheguard.validation.agreement import Embed
     from cacheguard.validation.base import Ask
-    from embeddings.base import Embedded
 
 
 class SelfConsistency:
@@ -28,9 +28,7 @@ class SelfConsistency:
 
     name: ClassVar[str] = "self_consistency"
 
-    def __init__(
-        self, samples: int, min_similarity: float, embed: Callable[[Sequence[str]], Awaitable[Embedded]], ask: Ask
-    ) -> None:
+    def __init__(self, samples: int, min_similarity: float, embed: Embed, ask: Ask) -> None:
         self._samples = samples
         self._min = min_similarity
         self._embed = embed
@@ -41,7 +39,7 @@ class SelfConsistency:
             return None
         try:
             samples = await self._ask(request, times=self._samples)
-            agreeing = await self._agreeing(completion.text, [one.text for one in samples if is_answer(one)])
+            agreeing = await self._agreeing(completion, [one for one in samples if is_answer(one)])
         except (AttemptFailed, EmbeddingError):
             words = "whether the model would say the same again is not known"
             return Objection(FailureClass.REJECTED, words, unchecked=True)
@@ -50,27 +48,7 @@ class SelfConsistency:
             return Objection(FailureClass.REJECTED, words)
         return None
 
-    async def _agreeing(self, answer: str, samples: Iterable[str]) -> int:
+    async def _agreeing(self, answer: Completion, samples: Sequence[Completion]) -> int:
         """How many agree. Raises EmbeddingError."""
-        form = _structure(answer)
-        agreeing = 0
-        prose: list[str] = []
-        for sample in samples:
-            its = _structure(sample)
-            if sample == answer or (form is not None and its is not None):
-                agreeing += its == form
-            else:
-                prose.append(sample)
-        if prose:
-            said, *others = (await self._embed([answer, *prose])).vectors
-            agreeing += sum(float(said @ other) >= self._min for other in others)
-        return agreeing
-
-
-def _structure(text: str) -> dict[str, Any] | list[Any] | None:
-    """The JSON object or array that a text is; None for any other text."""
-    try:
-        read = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return read if isinstance(read, dict | list) else None
+        of_each = await similarities([answer, *samples], self._embed)
+        return int((of_each[0, 1:] >= self._min).sum())

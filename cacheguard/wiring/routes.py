@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from cacheguard.cascade.strategies.base import Strategy
     from cacheguard.cascade.tier import Tier
     from cacheguard.failures import Policy
-    from cacheguard.wiring.validators import Embed
+    from cacheguard.validation.agreement import Embed
 
 
 def make_route(name: str, settings: configured.Settings, tiers: Mapping[str, Tier], embed: Embed) -> Route:

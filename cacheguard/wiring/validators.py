@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from cacheguard.settings import (
     ForbiddenCheck,
@@ -25,13 +25,9 @@ from cacheguard.validation.relevance import Relevance
 from cacheguard.validation.self_consistency import SelfConsistency
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-
     from cacheguard import settings as configured
+    from cacheguard.validation.agreement import Embed
     from cacheguard.validation.base import Validator
-    from embeddings.base import Embedded
-
-    Embed: TypeAlias = Callable[[Sequence[str]], Awaitable[Embedded]]
 
 
 def make_validator(check: configured.Check, embed: Embed) -> Validator | AskingValidator:  # noqa: PLR0911 - one for each kind

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cacheguard.cascade.strategies.agreement import medoid, similarities
 from cacheguard.cascade.strategies.base import in_turn
 from cacheguard.cascade.strategies.together import together
 from cacheguard.providers.base import Completion
+from cacheguard.validation.agreement import medoid, similarities
 from embeddings.base import EmbeddingError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cacheguard.cascade.run import Given, Run
-    from cacheguard.cascade.strategies.agreement import Embed
     from cacheguard.cascade.tier import Tier
+    from cacheguard.validation.agreement import Embed
 
 
 class Ensemble:

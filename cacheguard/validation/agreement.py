@@ -19,15 +19,17 @@ Embed: TypeAlias = "Callable[[Sequence[str]], Awaitable[Embedded]]"
 
 
 async def similarities(completions: Sequence[Completion], embed: Embed) -> NDArray[np.float32]:
-    """float32 (n, n): of each to each; 1 or 0 where all are JSON or call tools. Raises EmbeddingError."""
+    """float32 (n, n): of each to each; 1 or 0 where both are JSON or call tools. Raises EmbeddingError."""
     exact = [_exactly(completion) for completion in completions]
     texts = [completion.text for completion in completions]
     said = [text if value is None else value for text, value in zip(texts, exact, strict=True)]
     are_equal = np.array([[one == other for other in said] for one in said])
-    if None not in exact:
+    is_exact = np.array([value is not None for value in exact])
+    is_told = are_equal | np.outer(is_exact, is_exact)
+    if is_told.all():
         return are_equal.astype(np.float32)
     vectors = (await embed(texts)).vectors
-    return np.where(are_equal, np.float32(1), vectors @ vectors.T)
+    return np.where(is_told, are_equal, vectors @ vectors.T).astype(np.float32)
 
 
 def medoid(similarity: NDArray[np.float32], least: float) -> tuple[int, int]:
