@@ -51,6 +51,19 @@ class Change(NamedTuple):
     removed: bool
 
 
+class Touched(NamedTuple):
+    """What a write changed: what was read of it before may be old now. Empty fields: nothing of that kind.
+
+    answer_id: it was replaced or removed. scope, key: the phrasing of this folded text came, moved or went, or was
+    labelled. phrasing_id: the same of a phrasing, 0 for a label.
+    """
+
+    answer_id: str = ""
+    scope: str = ""
+    key: str = ""
+    phrasing_id: int = 0
+
+
 class Vectors(NamedTuple):
     """Phrasing ids, int64 (n,), and their vectors, float32 (n, dimension), row by row."""
 
@@ -211,6 +224,18 @@ class VectorLog(Protocol):
         ...
 
 
+class News(Protocol):
+    """What lets rows be kept in memory: being told which of them were written since."""
+
+    def news(self) -> Sequence[Touched] | None:
+        """What was written since the last call, by this process at once, by another within milliseconds.
+
+        None: too much, or unknown; trust nothing that was read before. Asked before every look-up, by one caller.
+        Raises StoreError.
+        """
+        ...
+
+
 class Labels(Protocol):
     """What people and judges said of answers."""
 
@@ -283,7 +308,7 @@ class StoredRules(Protocol):
         ...
 
 
-class Store(Answers, VectorLog, Labels, Reembedding, Spending, StoredRules, Protocol):
+class Store(Answers, News, VectorLog, Labels, Reembedding, Spending, StoredRules, Protocol):
     """Everything that a store does."""
 
     async def open(self, fingerprint: str, *, reembedding: bool = False) -> None:

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from cacheguard.errors import ModelMismatch, RuleChanged, StoreError
-from cacheguard.stores.base import Change, Counts, Filter, Known, Label, NewPhrasing, Served, StoredRule, Vectors
+from cacheguard.stores.base import (
+    Change,
+    Counts,
+    Filter,
+    Known,
+    Label,
+    NewPhrasing,
+    Served,
+    StoredRule,
+    Touched,
+    Vectors,
+)
 from cacheguard.types import Answer, Phrasing
 
 if TYPE_CHECKING:
@@ -37,6 +48,7 @@ class MemoryStore:
         self._owned: dict[str, set[int]] = {}  # answer id → phrasing ids
         self._vectors: dict[int, tuple[str, NDArray[np.float32]]] = {}  # with their model's fingerprint
         self._changes: deque[Change] = deque(maxlen=history)
+        self._touched: deque[Touched] = deque(maxlen=history)
         self._labels: list[Label] = []
         self._said: defaultdict[tuple[str, str], list[Label]] = defaultdict(list)  # the same by (scope, key)
         self._served: dict[str, Served] = {}
@@ -114,8 +126,14 @@ class MemoryStore:
     async def latest_change(self) -> int:
         return self._changes[-1].seq if self._changes else 0
 
+    def news(self) -> list[Touched] | None:
+        touched = list(self._touched) if len(self._touched) < (self._touched.maxlen or 0) else None
+        self._touched.clear()
+        return touched
+
     async def add_labels(self, labels: Sequence[Label]) -> None:
         for label in labels:
+            self._touched.append(Touched(scope=label.scope, key=label.key))
             for said in (self._labels, self._said[label.scope, label.key]):
                 insort(said, label, key=attrgetter("created_at"))
 
@@ -208,6 +226,7 @@ class MemoryStore:
                 tags=answer.tags,
             )
         self._answers[answer.id] = answer
+        self._touched.append(Touched(answer.id))
         self._owned.setdefault(answer.id, set())
         if answer.source_id:
             self._sources[answer.scope, answer.source_id] = answer.id
@@ -222,6 +241,7 @@ class MemoryStore:
         phrasing = Phrasing(id_, answer.id, answer.scope, new.key, new.text, new.origin, new.created_at)
         self._ids[place] = id_
         self._phrasings[id_] = phrasing
+        self._touched.append(Touched("", *place, id_))
         self._owned[answer.id].add(id_)
         if former is not None and former != answer.id:
             self._owned[former].discard(id_)
@@ -242,6 +262,7 @@ class MemoryStore:
 
     def _drop_phrasing(self, id_: int) -> None:
         phrasing = self._phrasings.pop(id_)
+        self._touched.append(Touched("", phrasing.scope, phrasing.key, id_))
         del self._ids[phrasing.scope, phrasing.key]
         self._drop_vector(phrasing)
         self._owned[phrasing.answer_id].discard(id_)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
 from functools import partial
@@ -22,6 +23,7 @@ from cacheguard.errors import StoreError
 from cacheguard.stores.base import Change, Counts, Filter, Known, Label, NewPhrasing, Served, StoredRule, Vectors
 from cacheguard.stores.sqlite_file import connect, open_file, our_errors
 from cacheguard.stores.sqlite_labels import EXACT, HIT_TIMES, LABELS, SAID, SERVED, UNJUDGED, label, served
+from cacheguard.stores.sqlite_news import News
 from cacheguard.stores.sqlite_rows import (
     add_phrasings,
     add_rule,
@@ -37,13 +39,12 @@ from cacheguard.stores.sqlite_schema import check_model
 from cacheguard.stores.sqlite_writer import Writer
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from os import PathLike
 
     from numpy.typing import NDArray
 
-    from cacheguard.stores.base import SpendingKey
+    from cacheguard.stores.base import SpendingKey, Touched
     from cacheguard.types import Answer, Phrasing
 
 T = TypeVar("T")
@@ -71,6 +72,7 @@ class _Opened:
     """What an open store holds: one connection each for look-ups, scans and writes, and its model's row."""
 
     reader: sqlite3.Connection
+    news: News
     scanner: sqlite3.Connection
     scans: ThreadPoolExecutor
     writer: Writer
@@ -94,8 +96,10 @@ class SqliteStore:
     async def open(self, fingerprint: str, *, reembedding: bool = False) -> None:
         with our_errors(self._path):
             db, model = await asyncio.to_thread(self._enter, fingerprint, reembedding=reembedding)
+            reader = connect(self._path, _READER_BUSY_S)
             self._opened = _Opened(
-                reader=connect(self._path, _READER_BUSY_S),
+                reader=reader,
+                news=News(reader),
                 scanner=connect(self._path, self._busy_s),
                 scans=ThreadPoolExecutor(1, thread_name_prefix="cacheguard-sqlite-scans"),
                 writer=Writer(db, self._trim),
@@ -161,6 +165,12 @@ class SqliteStore:
         if not batches:
             return Vectors(np.empty(0, np.int64), np.empty((0, 0), np.float32))
         return Vectors(*(np.concatenate(parts) for parts in zip(*batches, strict=True)))
+
+    def news(self) -> Sequence[Touched] | None:
+        try:
+            return self._live.news.read()
+        except sqlite3.Error as exc:  # not always a context: this is asked at every look-up
+            raise our_error(self._path, exc) from exc
 
     async def changes(self, after: int, limit: int = 10_000) -> list[Change] | None:
         rows = self._read(
@@ -270,8 +280,11 @@ class SqliteStore:
             )
 
     async def _write(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        opened = self._live
         with our_errors(self._path):
-            return await self._live.writer.run(change)
+            written = await opened.writer.run(change)
+        opened.news.wrote()
+        return written
 
     def _enter(self, fingerprint: str, *, reembedding: bool) -> tuple[sqlite3.Connection, int]:
         """The first connection, for the writer, and the row of the model. Raises ModelMismatch."""
@@ -290,6 +303,7 @@ class SqliteStore:
 
     def _trim(self, db: sqlite3.Connection) -> None:
         db.execute("DELETE FROM changes WHERE seq <= (SELECT max(seq) FROM changes) - ?", (self._history,))
+        db.execute("DELETE FROM news WHERE seq <= (SELECT max(seq) FROM news) - ?", (self._history,))
         db.execute("DELETE FROM served WHERE id <= (SELECT max(id) FROM served) - ?", (_SERVED_KEPT,))
 
 

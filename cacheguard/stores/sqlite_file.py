@@ -34,14 +34,19 @@ def our_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as exc:
-        code = _primary_code(exc)
-        if code in _WAYS_OUT:
-            raise StoreUnusable(f"can't use {path} ({exc}): {_WAYS_OUT[code]}") from exc
-        raise StoreError(f"{path} refused the request: {exc}") from exc
+        raise our_error(path, exc) from exc
     except OSError as exc:
         raise StoreUnusable(f"can't use {path} ({exc.strerror}): {_PERMISSION}") from exc
     except UnicodeEncodeError as exc:
         raise StoreError("text with a lone surrogate is not Unicode and can't be kept: mend it first") from exc
+
+
+def our_error(path: Path, error: sqlite3.Error) -> StoreError:
+    """What SQLite raised, in words that name the way out."""
+    code = _primary_code(error)
+    if code in _WAYS_OUT:
+        return StoreUnusable(f"can't use {path} ({error}): {_WAYS_OUT[code]}")
+    return StoreError(f"{path} refused the request: {error}")
 
 
 def open_file(path: Path, busy_s: float) -> sqlite3.Connection:

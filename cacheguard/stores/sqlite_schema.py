@@ -151,8 +151,40 @@ _REVIEW: Final = (
     "CREATE INDEX served_by_route ON served (route, at)",
 )
 
+# What processes that keep rows in memory must read again. A phrasing's own row tells of its answer's first one, so that
+# adding an answer is no news.
+_NEWS: Final = (
+    """CREATE TABLE news (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        answer_id TEXT NOT NULL,
+        scope TEXT NOT NULL,
+        key TEXT NOT NULL,
+        phrasing_id INTEGER NOT NULL
+    )""",
+    """CREATE TRIGGER answer_refreshed AFTER UPDATE ON answers
+    BEGIN
+        INSERT INTO news (answer_id, scope, key, phrasing_id) VALUES (old.id, '', '', 0);
+    END""",
+    """CREATE TRIGGER phrasing_added AFTER INSERT ON phrasings
+    BEGIN
+        INSERT INTO news (answer_id, scope, key, phrasing_id) VALUES ('', new.scope, new.key, new.id);
+    END""",
+    """CREATE TRIGGER phrasing_moved AFTER UPDATE ON phrasings
+    BEGIN
+        INSERT INTO news (answer_id, scope, key, phrasing_id) VALUES ('', new.scope, new.key, new.id);
+    END""",
+    """CREATE TRIGGER phrasing_removed AFTER DELETE ON phrasings
+    BEGIN
+        INSERT INTO news (answer_id, scope, key, phrasing_id) VALUES ('', old.scope, old.key, old.id);
+    END""",
+    """CREATE TRIGGER label_added AFTER INSERT ON labels
+    BEGIN
+        INSERT INTO news (answer_id, scope, key, phrasing_id) VALUES ('', new.scope, new.key, 0);
+    END""",
+)
+
 # Step n leads from version n to n + 1 (PRAGMA user_version). Only ever append: files of every version exist.
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _SPENDING, _RULES, _REVIEW)
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _SPENDING, _RULES, _REVIEW, _NEWS)
 
 
 def check_ours(db: sqlite3.Connection, path: Path) -> int:

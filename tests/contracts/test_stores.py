@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from cacheguard.errors import ModelMismatch, RuleChanged, StoreError
 from cacheguard.stores.base import Account, Counts, Filter, Label, NewPhrasing, Served, SpendingKey
+from cacheguard.stores.first_level import FirstLevel
 from cacheguard.stores.memory import MemoryStore
 from cacheguard.stores.sqlite import SqliteStore
 from cacheguard.types import Answer, Origin, Provenance, new_answer_id
@@ -443,14 +445,17 @@ STEPS = st.lists(
 )
 
 
-async def take(store, step):
+async def take(store, step, text=""):
     match step:
         case ("keep", scope, source, phrasings):
-            made = answer(f"{source}", scope=scope, source_id=str(source), tags=(str(source),))
+            made = answer(text or f"{source}", scope=scope, source_id=str(source), tags=(str(source),))
             await store.keep(made, [asked(key, seed) for key, seed in phrasings])
         case ("remove phrasing", scope, key):
             if found := await store.exact(scope, key):
                 await store.remove_phrasing(found.phrasing.id)
+        case ("label", scope, key, right):
+            if found := await store.exact(scope, key):
+                await store.add_labels([label(right=right, at=1.0, scope=scope, key=key, answer_id=found.answer.id)])
         case ("remove tag", source):
             await store.remove(Filter(tag=str(source)))
 
@@ -502,6 +507,65 @@ async def test_every_store_holds_what_the_simplest_one_holds(store, steps):
         await take(oracle, step)
     assert await summary(store) == await summary(oracle)
     assert replace(await store.counts(), labels=0) == await oracle.counts()
+
+
+# News
+
+
+@pytest.mark.parametrize("write", ["refresh", "move", "remove phrasing", "remove answer", "call wrong"])
+async def test_every_write_that_makes_a_row_old_is_told(store, write):
+    kept = answer()
+    (id_,) = await store.keep(kept, [asked("k", 1)])
+    store.news()
+    assert not store.news()
+    match write:
+        case "refresh":
+            await store.keep(replace(kept, text="no"), [])
+            assert kept.id in {one.answer_id for one in store.news()}
+            return
+        case "move":
+            await store.keep(answer(), [asked("k", 1)])
+        case "remove phrasing":
+            await store.remove_phrasing(id_)
+        case "remove answer":
+            await store.remove(Filter())
+        case "call wrong":
+            await store.add_labels([label(right=False, at=1.0, answer_id=kept.id)])
+    told = store.news()
+    assert ("scope", "k") in {(one.scope, one.key) for one in told}
+    assert write == "call wrong" or id_ in {one.phrasing_id for one in told}
+
+
+async def test_a_new_phrasing_is_told_since_it_may_have_been_missed(store):
+    store.news()
+    (id_,) = await store.keep(answer(), [asked("k")])
+    assert ("scope", "k", id_) in {one[1:] for one in store.news()}
+
+
+async def test_too_much_news_is_no_news_to_rely_on(make):
+    store = await make(history=5)
+    store.news()
+    for n in range(8):
+        await store.keep(answer(), [asked(str(n))])
+    assert store.news() is None
+    assert store.news() is not None
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS)
+async def test_rows_kept_in_memory_are_those_of_the_store(store, steps):
+    await store.remove(Filter())
+    memory = FirstLevel(store, kept=4)
+    for at, step in enumerate(steps):
+        await take(store, step, text=str(at))
+        if step[0] == "remove phrasing":
+            await take(store, ("label", step[1], "abcdef"[at % 6], at % 3 == 0))
+        for scope, key in itertools.product("xy", "abcdef"):
+            found = await store.exact(scope, key)
+            assert await memory.exact(scope, key) == found
+            assert memory.at_hand(scope, key) in (None, found)
+        ids = [p.id for _, phrasings in await everything(store) for p in phrasings]
+        assert await memory.known(ids) == await store.known(ids)
 
 
 # Labels

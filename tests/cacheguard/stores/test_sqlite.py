@@ -14,7 +14,7 @@ import pytest
 
 from cacheguard.errors import StoreError, StoreUnusable
 from cacheguard.stores import sqlite as sqlite_store
-from cacheguard.stores import sqlite_schema, sqlite_writer
+from cacheguard.stores import sqlite_rows, sqlite_schema, sqlite_writer
 from cacheguard.stores.base import Account, Filter, NewPhrasing, Served, SpendingKey
 from cacheguard.stores.sqlite import SqliteStore
 from cacheguard.types import Answer, Origin, Provenance, new_answer_id
@@ -36,9 +36,14 @@ async def store(path):
     await store.aclose()
 
 
-async def keep(store, key, text="yes", vector=UNIT):
+def written(key, text="yes", vector=UNIT):
+    """An answer and its one phrasing."""
     answer = Answer(new_answer_id(), "scope", "tenant", "faq", text, Provenance("strong"), 1.0, 1.0)
-    return await store.keep(answer, [NewPhrasing(key, key, Origin.MISS, 1.0, vector)])
+    return answer, [NewPhrasing(key, key, Origin.MISS, 1.0, vector)]
+
+
+async def keep(store, key, text="yes", vector=UNIT):
+    return await store.keep(*written(key, text, vector))
 
 
 async def text_of(store, key):
@@ -109,6 +114,19 @@ async def test_a_file_in_the_folders_place_is_refused(path):
         await SqliteStore(path).open("model")
 
 
+async def test_what_another_process_writes_is_told_within_milliseconds(store, path):
+    (id_,) = await keep(store, "a")
+    store.news()
+    other = SqliteStore(path)
+    await other.open("model")
+    await other.remove_phrasing(id_)
+    await other.aclose()
+    told = []
+    while not told:  # a test that never hears of it hangs, and fails by its time-out
+        told = store.news()
+    assert [one.phrasing_id for one in told] == [id_]
+
+
 # Its schema
 
 
@@ -137,8 +155,9 @@ async def test_a_file_of_every_earlier_version_still_opens(path, monkeypatch, ve
         earlier.setattr(sqlite_schema, "MIGRATIONS", sqlite_schema.MIGRATIONS[:version])
         store = SqliteStore(path)
         await store.open("model")
-        await keep(store, "a")
         await store.aclose()
+    with closing(sqlite3.connect(path)) as db, db:
+        sqlite_rows.keep(*written("a"), 1, db)
     await store.open("model")
     assert await text_of(store, "a") == "yes"
     assert await store.add_spending({SPENT: 0.5}) == {SPENT: 0.5}
