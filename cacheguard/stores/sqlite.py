@@ -21,7 +21,7 @@ import numpy as np
 
 from cacheguard.errors import StoreError
 from cacheguard.stores.base import Change, Counts, Filter, Known, Label, NewPhrasing, Served, StoredRule, Vectors
-from cacheguard.stores.sqlite_file import connect, open_file, our_errors
+from cacheguard.stores.sqlite_file import connect, open_file, our_error, our_errors
 from cacheguard.stores.sqlite_labels import EXACT, HIT_TIMES, LABELS, SAID, SERVED, UNJUDGED, label, served
 from cacheguard.stores.sqlite_news import News
 from cacheguard.stores.sqlite_rows import (
