@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Protocol, assert_never
 
 from cacheguard.border import Border
 from cacheguard.errors import CostBudgetExceeded, SpendingLimitReached, TiersFailed
-from cacheguard.matching.decide import Hit, Miss, MissReason, Stale, decide, explain
+from cacheguard.fast_lane import FastLane
+from cacheguard.matching.decide import Hit, Miss, MissReason, Stale, decide
 from cacheguard.popularity import Popularity
 from cacheguard.question import NoQuestion, Question, ask_instead, read_question
 from cacheguard.reply import CacheStatus, Landed, Reply, forwarded, landed_earlier, served
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from cacheguard.cache import Cache
     from cacheguard.cascade.flight import Flight
     from cacheguard.matching.decide import Decision, Match
+    from cacheguard.matching.freshness import Directives
     from cacheguard.routes import Route, Routes
     from cacheguard.second_look import SecondLook
     from cacheguard.telemetry.events import Telemetry
@@ -58,6 +60,7 @@ class Corridor:
         self._cache = cache
         self._upstream = upstream
         self._second_looks = second_looks
+        self._fast_lane = FastLane(cache.rows)
         self._observer = observer
         self._popularity = Popularity()
         self._border = Border(telemetry, PATIENCE_S)
@@ -74,7 +77,7 @@ class Corridor:
         scope = scope_of(request.tenant, route.name, request.body, question, route.context)
         asked = Asked(request, route, scope, question)
         asked, recalled = await self._border.cross("recall", self._found(asked, trace), (asked, BROKEN))
-        trace.note("decide", **explain(recalled.decision))
+        trace.decided(recalled.decision)
         self._observer.decided(asked, recalled)
         match recalled.decision:
             case Hit() as hit:
@@ -88,6 +91,18 @@ class Corridor:
                 return await self._ask(asked, recalled, trace)
             case _:
                 assert_never(recalled.decision)
+
+    def repeated(
+        self, tenant: str, route: str | None, raw: bytes, directives: Directives, trace: Trace
+    ) -> Reply | None:
+        """The answer to a request that came before, where it is at hand; None: go the whole way."""
+        found = self._fast_lane.find((tenant, route, raw), directives, self._now())
+        if found is None:
+            return None
+        understood, hit = found
+        trace.note("exact", found=True)
+        trace.decided(hit)
+        return served(hit, understood.route.name, understood.model)
 
     async def _found(self, asked: Asked, trace: Trace) -> tuple[Asked, Recalled]:
         """What is known of the question; else of the same one as a first turn, where it may be one."""
@@ -130,7 +145,9 @@ class Corridor:
     async def _serve(self, asked: Asked, found: Hit | Stale) -> Reply:
         """Answer from the cache."""
         reply = served(found, asked.route.name, asked.request.body["model"])
-        if not found.match.exact:
+        if found.match.exact:
+            self._fast_lane.learn(asked)
+        else:
             await self._remember(asked, reply.completion_id, found.match)
         return reply
 
@@ -189,7 +206,8 @@ class Corridor:
         body = {**request.body, "stream": False}
         if not stale.match.exact:
             body["messages"] = ask_instead(body["messages"], phrasing.text)
-        again = replace(asked, request=replace(request, body=body), question=Question(phrasing.text, phrasing.key))
+        request = replace(request, body=body, raw=b"")
+        again = replace(asked, request=request, question=Question(phrasing.text, phrasing.key))
         exact = replace(stale.judged, match=replace(stale.match, exact=True))
         recalled = Recalled(replace(stale, judged=exact))
         self._upstream.begin(again.sharing_key, lambda flight: self._anew(flight, again, recalled))

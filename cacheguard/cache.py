@@ -9,6 +9,7 @@ import numpy as np
 
 from cacheguard.matching.decide import Judged, Match, Miss, MissReason, Stale
 from cacheguard.stores.base import NewPhrasing, Served
+from cacheguard.stores.first_level import FirstLevel
 from cacheguard.types import Answer, Origin, new_answer_id
 
 if TYPE_CHECKING:
@@ -43,12 +44,13 @@ class Cache:
 
     def __init__(self, store: Store, embedder: Embedder, index: Partitioned) -> None:
         self._store = store
+        self.rows = FirstLevel(store)
         self._embedder = embedder
         self._index = index
 
     async def exact(self, scope: Scope, question: Question) -> Match | None:
         """The phrasing with the same folded text."""
-        known = await self._store.exact(scope.key, question.key)
+        known = await self.rows.exact(scope.key, question.key)
         return Match(known.phrasing, known.answer, similarity=1.0, exact=True) if known else None
 
     async def vector(self, question: Question) -> NDArray[np.float32] | None:
@@ -70,7 +72,7 @@ class Cache:
         nearest = await self._index.search(scope.key, vector, NEIGHBOURS)
         similarity = dict(nearest)
         ids = [neighbour.id for neighbour in nearest]
-        known = await self._store.known(ids)
+        known = await self.rows.known(ids)
         vectors = await self._index.vectors(scope.key, ids)
         return [
             Match(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from random import getrandbits
 
 _OF_PHRASING = re.compile(r"chatcmpl-p([0-9a-f]+)-[0-9a-f]{12}")
 
@@ -17,7 +18,8 @@ def new_id() -> str:
 
 
 def id_of_phrasing(phrasing_id: int) -> str:
-    return f"chatcmpl-p{phrasing_id:x}-{secrets.token_hex(6)}"
+    """Another for every call, but nobody's secret: whoever has the answer may speak of it."""
+    return f"chatcmpl-p{phrasing_id:x}-{getrandbits(48):012x}"
 
 
 def phrasing_of(completion_id: str) -> int | None:

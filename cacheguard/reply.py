@@ -34,16 +34,22 @@ class CacheStatus:
     detail: str = ""
 
     def __str__(self) -> str:
-        parameters = {
-            "hit": self.hit,
-            f"fwd={self.forwarded}": self.forwarded,
-            f"fwd-status={self.forwarded_status}": self.forwarded_status is not None,
-            f"ttl={round(self.ttl_s or 0)}": self.ttl_s is not None,
-            "stored": self.stored,
-            "collapsed": self.collapsed,
-            f"detail={self.detail}": self.detail,
-        }
-        return "; ".join(["cacheguard", *(text for text, is_said in parameters.items() if is_said)])
+        said = ["cacheguard"]
+        if self.hit:
+            said.append("hit")
+        if self.forwarded:
+            said.append(f"fwd={self.forwarded}")
+        if self.forwarded_status is not None:
+            said.append(f"fwd-status={self.forwarded_status}")
+        if self.ttl_s is not None:
+            said.append(f"ttl={round(self.ttl_s)}")
+        if self.stored:
+            said.append("stored")
+        if self.collapsed:
+            said.append("collapsed")
+        if self.detail:
+            said.append(f"detail={self.detail}")
+        return "; ".join(said)
 
     def landed(self, landed: Landed) -> CacheStatus:
         """This status once the tiers have answered; who shared another's call neither forwarded nor stored."""

@@ -43,13 +43,17 @@ class Patient:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """body: an OpenAI chat completion request. route: the one that the client names; None: its model decides."""
+    """body: an OpenAI chat completion request. route: the one that the client names; None: its model decides.
+
+    raw: the bytes that the body came as; b"" where it is another.
+    """
 
     tenant: str
     body: Mapping[str, Any]
     client: Client
     route: str | None = None
     directives: Directives = NO_DIRECTIVES
+    raw: bytes = b""
 
     @property
     def wants_stream(self) -> bool:
@@ -82,7 +86,7 @@ class Asked:
         question = replace(self.question, earlier=())
         body = {**self.request.body, "messages": without_earlier(self.request.body["messages"])}
         scope = scope_of(self.request.tenant, self.route.name, body, question, self.route.context)
-        return replace(self, request=replace(self.request, body=body), scope=scope, question=question)
+        return replace(self, request=replace(self.request, body=body, raw=b""), scope=scope, question=question)
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,6 +184,9 @@ class Asker:
     def get(self, path, **rest):
         return self._http.get(path, **rest)
 
+    def delete(self, path):
+        return self._http.delete(path)
+
     def feedback(self, response, verdict, **rest):
         return self.post("/v1/feedback", json={"id": id_of(response), "verdict": verdict, **rest})
 

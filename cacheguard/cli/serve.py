@@ -15,7 +15,7 @@ from cacheguard.cli import ConfigFile, load_settings, log_level
 if TYPE_CHECKING:
     import socket
 
-    from fastapi import FastAPI
+    from starlette.types import ASGIApp
 
     from cacheguard.settings import Settings
 
@@ -81,7 +81,7 @@ class Worker:
     settings: Settings
     level: str
 
-    def __call__(self) -> FastAPI:
+    def __call__(self) -> ASGIApp:
         from cacheguard.http.app import make_app
         from cacheguard.telemetry import logs
         from cacheguard.wiring import Service

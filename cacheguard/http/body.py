@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypeVar
 
 from annotated_types import MinLen
 from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError, with_config
-from starlette.requests import ClientDisconnect
 from typing_extensions import TypedDict
 
 from cacheguard.errors import BodyTooLarge, ClientGone, RequestError
@@ -15,7 +14,7 @@ from cacheguard.errors import BodyTooLarge, ClientGone, RequestError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from starlette.requests import Request
+    from starlette.types import Receive
 
 T = TypeVar("T")
 
@@ -76,22 +75,22 @@ class Verdict(TypedDict):
 VERDICT = TypeAdapter(Verdict)
 
 
-async def read_body(request: Request, limit: int) -> bytes:
+async def read_body(receive: Receive, limit: int) -> bytes:
     """At most `limit` bytes. Raises BodyTooLarge, or ClientGone."""
     pieces: list[bytes] = []
-    size = 0
-    try:
-        async for piece in request.stream():
-            size += len(piece)
-            if size <= limit:
-                pieces.append(piece)
-            elif size > limit * _DRAINED:
-                break
-    except ClientDisconnect as exc:
-        raise ClientGone("the client left before its request had come") from exc
+    size, more = 0, True
+    while more and size <= limit * _DRAINED:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone("the client left before its request had come")
+        piece = message.get("body", b"")
+        more = message.get("more_body", False)
+        size += len(piece)
+        if size <= limit:
+            pieces.append(piece)
     if size > limit:
         raise BodyTooLarge(f"the body is larger than {limit} bytes; server.max_body_mb sets the limit")
-    return b"".join(pieces)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def parse(adapter: TypeAdapter[T], body: bytes) -> T:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from fastapi import Request as HttpRequest
-from fastapi import Response
-from fastapi.responses import StreamingResponse
+from starlette.responses import StreamingResponse
 
 from cacheguard.errors import CacheGuardError, ClientGone
 from cacheguard.http.body import CHAT_COMPLETION, parse, read_body
 from cacheguard.http.cache_control import parse_cache_control
-from cacheguard.http.errors import error_body, error_response
+from cacheguard.http.errors import error_body, error_response, failed
+from cacheguard.http.head import read_head
+from cacheguard.http.limits import InFlightLimit
 from cacheguard.http.presence import Connected
+from cacheguard.json_text import to_json
 from cacheguard.providers.base import Completion
 from cacheguard.providers.chat_shape import chunks_of
 from cacheguard.request import Request
@@ -24,43 +24,73 @@ from cacheguard.telemetry.trace import Trace
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from cacheguard.http.head import Head
     from cacheguard.reply import Reply
     from cacheguard.wiring import Service
 
+Fields: TypeAlias = "list[tuple[bytes, bytes]]"
+
+_JSON: Final = (b"content-type", b"application/json")
+
 
 class Chat:
-    """The endpoint. max_body: in bytes."""
+    """The endpoint, as an ASGI app of its own: a framework's routing and requests would take longer than a hit.
 
-    def __init__(self, service: Service, max_body: int) -> None:
+    max_body: in bytes. limit: requests at once.
+    """
+
+    def __init__(self, service: Service, max_body: int, limit: int) -> None:
         self._service = service
         self._telemetry = service.telemetry
         self._max_body = max_body
+        self._limit = InFlightLimit(limit)
 
-    async def answer(self, http: HttpRequest) -> Response:
-        trace = Trace(time.perf_counter, at=time.time(), request_id=http.state.request_id)
-        tenant = self._service.tenants.of(http.headers.get("authorization"))
-        body = parse(CHAT_COMPLETION, await read_body(http, self._max_body))
-        request = Request(
-            tenant,
-            body,
-            Connected(http),
-            route=http.headers.get("x-cacheguard-route"),
-            directives=parse_cache_control(",".join(http.headers.getlist("cache-control"))),
-        )
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        head = read_head(scope)
+        begun = Begun(send, head.request_id)
+        try:
+            with self._limit:
+                response = await self._answer(head, receive)
+                await response(scope, receive, begun.send)
+        except CacheGuardError as error:
+            self._telemetry.failed(error.code or error.type)
+            await error_response(error)(scope, receive, begun.send)
+        except Exception:
+            self._telemetry.failed(CacheGuardError.type)
+            if not begun.is_begun:
+                await failed()(scope, receive, begun.send)
+            raise  # the server logs it
+
+    async def _answer(self, head: Head, receive: Receive) -> ASGIApp:
+        """The response. Raises CacheGuardError for what never came into the corridor."""
+        trace = Trace(time.perf_counter, at=time.time(), request_id=head.request_id)
+        tenant = self._service.tenants.of(head.authorization)
+        raw = await read_body(receive, self._max_body)
+        directives = parse_cache_control(head.cache_control)
+        repeated = self._service.repeated(tenant, head.route, raw, directives, trace)
+        if repeated is not None:
+            return self._whole(repeated, trace)
+        body = parse(CHAT_COMPLETION, raw)
+        request = Request(tenant, body, Connected(receive), head.route, directives, raw)
         try:
             reply = await self._service.answer(request, trace)
         except CacheGuardError as error:
             self._telemetry.failed(trace.error)
-            return error_response(error, refusal_headers(trace))
-        headers = reply_headers(reply)
+            return error_response(error, refusal_fields(trace))
         if request.wants_stream:
             wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
             events = self._events(reply, trace, wants_usage=wants_usage)
-            return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+            response = StreamingResponse(events, media_type="text/event-stream")
+            response.raw_headers += fields_of(reply)
+            return response
+        return self._whole(reply, trace)
+
+    def _whole(self, reply: Reply, trace: Trace) -> ASGIApp:
         assert isinstance(reply.content, Completion)  # noqa: S101 - only those who want streams get them
         self._telemetry.answered(trace)
-        answer = {**reply.content.body, "id": reply.completion_id}
-        return Response(json.dumps(answer), media_type="application/json", headers=headers)
+        return Json(to_json({**reply.content.body, "id": reply.completion_id}), fields_of(reply))
 
     async def _events(self, reply: Reply, trace: Trace, *, wants_usage: bool) -> AsyncIterator[bytes]:
         """Server-sent events. A stream that breaks ends with an error event and without its end marker."""
@@ -86,33 +116,61 @@ class Chat:
         self._telemetry.failed(trace.error)
 
 
-def reply_headers(reply: Reply) -> dict[str, str]:
-    """What happened, in header fields (contract, section 3)."""
-    headers = {
-        "Cache-Status": str(reply.status),
-        "X-CacheGuard-Tier": reply.tier,
-        "X-CacheGuard-Attempts": str(reply.tried.calls),
-        "X-CacheGuard-Cost-USD": f"{reply.cost_usd:.6f}",
-    }
+class Begun:
+    """Sends a response, with the request's id, and knows whether it has begun."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self._id_field = (b"x-request-id", request_id.encode("latin-1"))
+        self.is_begun = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.is_begun = True
+            message["headers"].append(self._id_field)
+        await self._send(message)
+
+
+class Json:
+    """A whole response, as an ASGI app."""
+
+    def __init__(self, body: bytes, fields: Fields) -> None:
+        self._body = body
+        self._fields = fields
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's
+        headers = [_JSON, (b"content-length", b"%d" % len(self._body)), *self._fields]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": self._body})
+
+
+def fields_of(reply: Reply) -> Fields:
+    """What happened, in header fields (contract, section 3), as ASGI wants them."""
+    fields = [
+        (b"cache-status", str(reply.status).encode("latin-1")),
+        (b"x-cacheguard-tier", reply.tier.encode("latin-1")),
+        (b"x-cacheguard-attempts", b"%d" % reply.tried.calls),
+        (b"x-cacheguard-cost-usd", b"%.6f" % reply.cost_usd),
+    ]
     if reply.age_s is not None:
-        headers["Age"] = str(int(reply.age_s))
+        fields.append((b"age", b"%d" % reply.age_s))
     if reply.entry:
-        headers["X-CacheGuard-Entry"] = reply.entry
+        fields.append((b"x-cacheguard-entry", reply.entry.encode("latin-1")))
     if reply.similarity is not None:
-        headers["X-CacheGuard-Similarity"] = f"{reply.similarity:.4f}"
+        fields.append((b"x-cacheguard-similarity", b"%.4f" % reply.similarity))
     if reply.confidence is not None:
-        headers["X-CacheGuard-Confidence"] = f"{reply.confidence:.4f}"
-    return headers
+        fields.append((b"x-cacheguard-confidence", b"%.4f" % reply.confidence))
+    return fields
 
 
-def refusal_headers(trace: Trace) -> dict[str, str]:
+def refusal_fields(trace: Trace) -> dict[str, str]:
     """What happened before there was nothing to give."""
     if trace.status is None:
         return {}
     return {
-        "Cache-Status": str(trace.status),
-        "X-CacheGuard-Attempts": str(trace.tried.calls),
-        "X-CacheGuard-Cost-USD": f"{trace.cost_usd:.6f}",
+        "cache-status": str(trace.status),
+        "x-cacheguard-attempts": str(trace.tried.calls),
+        "x-cacheguard-cost-usd": f"{trace.cost_usd:.6f}",
     }
 
 
@@ -126,4 +184,4 @@ async def _chunks(reply: Reply) -> AsyncIterator[dict[str, Any]]:
 
 
 def _event(data: Mapping[str, Any]) -> bytes:
-    return b"data: " + json.dumps(data).encode() + b"\n\n"
+    return b"data: " + to_json(data) + b"\n\n"

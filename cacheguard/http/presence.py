@@ -10,7 +10,7 @@ from cacheguard.errors import ClientGone
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from starlette.requests import Request
+    from starlette.types import Receive
 
 T = TypeVar("T")
 
@@ -18,8 +18,8 @@ T = TypeVar("T")
 class Connected:
     """The client at the other end of a request whose body has been read."""
 
-    def __init__(self, request: Request) -> None:
-        self._request = request
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
 
     async def wait_for(self, waiting: Coroutine[None, None, T]) -> T:
         """What is waited for. Raises ClientGone, having cancelled it, when the client leaves first."""
@@ -36,5 +36,5 @@ class Connected:
             await asyncio.gather(task, gone, return_exceptions=True)
 
     async def _gone(self) -> None:
-        while (await self._request.receive())["type"] != "http.disconnect":
+        while (await self._receive())["type"] != "http.disconnect":
             pass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -45,6 +45,8 @@ class Telemetry:
             buckets=_SECONDS,
             registry=registry,
         )
+        # Finding the counter of some labels takes longer than counting.
+        self._answers_of, self._seconds_of = cache(self._answers.labels), cache(self._seconds.labels)
         self._attempts = Counter(
             "cacheguard_attempts", "Calls to tiers", ["route", "tier", "outcome"], registry=registry
         )
@@ -106,13 +108,13 @@ class Telemetry:
     def answered(self, trace: Trace) -> None:
         """An answer was given whole."""
         trace.end()
-        seconds = trace.seconds or 0.0
-        self._answers.labels(trace.route, trace.outcome).inc()
-        self._seconds.labels(trace.outcome).observe(seconds)
+        seconds, outcome = trace.seconds or 0.0, trace.outcome
+        self._answers_of(trace.route, outcome).inc()
+        self._seconds_of(outcome).observe(seconds)
         self._log.info(
             "answer",
             route=trace.route,
-            outcome=trace.outcome,
+            outcome=outcome,
             reason=(trace.status and trace.status.detail) or None,
             similarity=trace.similarity,
             confidence=trace.confidence,

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cacheguard.cascade.outcome import NOTHING
 from cacheguard.errors import CacheGuardError
+from cacheguard.matching.decide import explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from cacheguard.matching.decide import Decision
     from cacheguard.reply import CacheStatus, Reply
 
 
 class Step(NamedTuple):
-    """ms: since the step before."""
+    """ms: since the step before. tell: its facts, which are put into words when someone reads them."""
 
     name: str
     ms: float
-    facts: Mapping[str, object]
+    tell: Callable[[], Mapping[str, object]]
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        return self.tell()
 
 
 class Trace:
@@ -50,8 +57,15 @@ class Trace:
 
     def note(self, name: str, **facts: object) -> None:
         """A step is done. Facts hold no prompt text: a trace may be shown to whoever runs the service."""
+        self._step(name, lambda: facts)
+
+    def decided(self, decision: Decision) -> None:
+        """It is decided whether an earlier answer is given."""
+        self._step("decide", partial(explain, decision))
+
+    def _step(self, name: str, tell: Callable[[], Mapping[str, object]]) -> None:
         now = self._clock()
-        self.steps.append(Step(name, (now - self._last) * 1000, facts))
+        self.steps.append(Step(name, (now - self._last) * 1000, tell))
         self._last = now
 
     def unserved(self, route: str, status: CacheStatus) -> None:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from cacheguard import settings as configured
     from cacheguard.cascade.spending import Ledger
+    from cacheguard.matching.freshness import Directives
     from cacheguard.reply import Reply
     from cacheguard.request import Request
     from cacheguard.telemetry.trace import Trace
@@ -94,6 +95,16 @@ class Service:
             trace.failed(error)
             raise
         trace.replied(reply)
+        return reply
+
+    def repeated(
+        self, tenant: str, route: str | None, raw: bytes, directives: Directives, trace: Trace
+    ) -> Reply | None:
+        """At once, the answer to a request that came before; None: ask for an answer. raw: its body's bytes."""
+        reply = self.corridor.repeated(tenant, route, raw, directives, trace) if self.is_ready else None
+        if reply is not None:
+            self.telemetry.traces.keep(trace)
+            trace.replied(reply)
         return reply
 
     async def aclose(self) -> None:

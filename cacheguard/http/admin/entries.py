@@ -23,17 +23,17 @@ def entries_router(service: Service, max_body: int) -> APIRouter:
 
     @router.post("/{id_}/phrasings")
     async def add_phrasing(id_: str, request: Request) -> dict[str, Any]:
-        said = parse(TEXT, await read_body(request, max_body))
+        said = parse(TEXT, await read_body(request.receive, max_body))
         return _show(await service.overseers.entries.add_phrasing(id_, said["text"]))
 
     @router.post("/{id_}/merge")
     async def merge(id_: str, request: Request) -> dict[str, Any]:
-        said = parse(INTO, await read_body(request, max_body))
+        said = parse(INTO, await read_body(request.receive, max_body))
         return _show(await service.overseers.entries.merge(id_, said["into"]))
 
     @router.post("/{id_}/split")
     async def split(id_: str, request: Request) -> dict[str, Any]:
-        said = parse(SPLIT, await read_body(request, max_body))
+        said = parse(SPLIT, await read_body(request.receive, max_body))
         return _show(await service.overseers.entries.split(id_, said["phrasings"], said.get("text")))
 
     @router.delete("/{id_}", status_code=204)

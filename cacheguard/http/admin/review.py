@@ -25,7 +25,7 @@ def review_router(service: Service, max_body: int) -> APIRouter:
 
     @router.post("/review")
     async def judge(request: Request) -> dict[str, str]:
-        said = parse(VERDICT, await read_body(request, max_body))
+        said = parse(VERDICT, await read_body(request.receive, max_body))
         is_right, note = said["verdict"] == "right", said.get("note", "")
         await service.overseers.review.judge(said["id"], is_right=is_right, note=note)
         return {"status": "accepted"}

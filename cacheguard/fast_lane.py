@@ -1,0 +1,78 @@
+"""The fast lane: a request that came before, to the byte, and whose exact match is at hand.
+
+It stands in front of the corridor for speed's sake. What the corridor made of such a request, its route, scope and
+question, is remembered; rule and decision are asked anew, as the corridor asks them. Whatever is not plain goes the
+corridor's way.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from cacheguard.errors import StoreError
+from cacheguard.matching.decide import Hit, Match, decide
+
+if TYPE_CHECKING:
+    from cacheguard.matching.freshness import Directives
+    from cacheguard.question import Question
+    from cacheguard.request import Asked
+    from cacheguard.routes import Route
+    from cacheguard.scope import Scope
+    from cacheguard.stores.first_level import FirstLevel
+
+# Bytes of the bodies that are remembered: of 300 bytes each, some 25,000 requests, and 40 MB with what they came to.
+_KEPT_BYTES: Final = 8_000_000
+# Longer ones are conversations that nobody sends twice.
+_LONGEST: Final = 4_000
+
+Key = tuple[str, "str | None", bytes]
+
+
+class Understood(NamedTuple):
+    """What a request's bytes come to. model: that the client named."""
+
+    route: Route
+    scope: Scope
+    question: Question
+    model: str
+
+
+class FastLane:
+    """Remembers requests whose answer was an exact hit. kept_bytes: of their bodies; those asked last stay."""
+
+    def __init__(self, rows: FirstLevel, *, kept_bytes: int = _KEPT_BYTES) -> None:
+        self._rows = rows
+        self._kept_bytes = kept_bytes
+        self._bytes = 0
+        self._understood: OrderedDict[Key, Understood] = OrderedDict()
+
+    def learn(self, asked: Asked) -> None:
+        """The request's answer was an exact hit."""
+        request, route = asked.request, asked.route
+        key = (request.tenant, request.route, request.raw)
+        is_plain = not request.wants_stream and route.refresh_ahead_hits is None and route.mode.reads
+        if not is_plain or not 0 < len(request.raw) <= _LONGEST or key in self._understood:
+            return
+        self._understood[key] = Understood(route, asked.scope, asked.question, request.body["model"])
+        self._bytes += len(request.raw)
+        while self._bytes > self._kept_bytes:
+            (_, _, raw), _ = self._understood.popitem(last=False)
+            self._bytes -= len(raw)
+
+    def find(self, key: Key, directives: Directives, now: float) -> tuple[Understood, Hit] | None:
+        """The hit that the corridor would come to; None: ask it. now: Unix seconds."""
+        understood = self._understood.get(key)
+        if understood is None or not understood.route.rule.trusts_exact:
+            return None
+        self._understood.move_to_end(key)
+        route, scope, question, _ = understood
+        try:
+            known = self._rows.at_hand(scope.key, question.key)
+        except StoreError:
+            return None  # the corridor meets it too, and counts it
+        if known is None:
+            return None
+        match = Match(known.phrasing, known.answer, similarity=1.0, exact=True)
+        decision = decide(route.rule.judge(question, [match], now), terms=route.terms, directives=directives, now=now)
+        return (understood, decision) if isinstance(decision, Hit) else None
