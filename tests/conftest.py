@@ -7,8 +7,15 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+import redis
+import redis_binary
+from redis_servers import RedisCluster, RedisServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -32,3 +39,54 @@ def questions(data) -> list[str]:
     """5,169 real questions about vaccines, in the order of their log."""
     with gzip.open(data / "streams" / "vira.warm.jsonl.gz", "rt", encoding="utf-8") as lines:
         return [json.loads(line)["prompt"] for line in lines]
+
+
+@pytest.fixture(scope="session")
+def redis_program() -> list[str]:
+    """How a Redis 8 server is started; a test that asks for it is skipped where none is to be had."""
+    try:
+        return redis_binary.find()
+    except redis_binary.NoRedis as reason:
+        pytest.skip(f"no Redis: {reason}")
+
+
+@pytest.fixture(scope="session")
+def redis_shared(request, tmp_path_factory) -> Iterator[str]:
+    """The server of all tests that neither stop it nor set it up: its URL."""
+    if named := os.environ.get("CACHEGUARD_TEST_REDIS"):
+        yield named
+    else:
+        program = request.getfixturevalue("redis_program")
+        with RedisServer(program, tmp_path_factory.mktemp("redis")) as server:
+            yield server.url
+
+
+@pytest.fixture
+def redis_url(redis_shared) -> Iterator[str]:
+    """An empty database."""
+    with redis.Redis.from_url(redis_shared) as client:
+        assert not client.dbsize(), "CACHEGUARD_TEST_REDIS holds keys: name an empty database, tests empty it"
+        yield redis_shared
+        client.flushdb()
+
+
+@pytest.fixture
+def redis_server(redis_program, tmp_path) -> Iterator[RedisServer]:
+    """A server of the test's own, to stop, kill and start again; it keeps what was written on disk."""
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    with RedisServer(redis_program, folder, "--appendonly", "yes", "--save", "") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_cluster_shared(redis_program, tmp_path_factory) -> Iterator[RedisCluster]:
+    with RedisCluster(redis_program, tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def redis_cluster(redis_cluster_shared) -> Iterator[RedisCluster]:
+    """Three masters, empty, to use as they are; a test that stops one starts its own RedisCluster."""
+    yield redis_cluster_shared
+    redis_cluster_shared.clear()
