@@ -36,6 +36,8 @@ from cacheguard.stores.sqlite_rows import (
     vectors_of,
 )
 from cacheguard.stores.sqlite_schema import check_model
+from cacheguard.stores.sqlite_served import Gathered
+from cacheguard.stores.sqlite_trim import Trim
 from cacheguard.stores.sqlite_writer import Writer
 
 if TYPE_CHECKING:
@@ -54,7 +56,6 @@ _BATCH: Final = 4096
 _ANSWERS_BATCH: Final = 256
 # A look-up waits for the file only after a crash, while another process recovers it; the loop waits with it.
 _READER_BUSY_S: Final = 0.5
-_SERVED_KEPT: Final = 100_000
 
 _VECTORS: Final = (
     "SELECT phrasing_id, vector FROM vectors WHERE scope = ? AND model = ? AND phrasing_id > ?"
@@ -76,6 +77,7 @@ class _Opened:
     scanner: sqlite3.Connection
     scans: ThreadPoolExecutor
     writer: Writer
+    served: Gathered
     model: int
 
 
@@ -97,18 +99,21 @@ class SqliteStore:
         with our_errors(self._path):
             db, model = await asyncio.to_thread(self._enter, fingerprint, reembedding=reembedding)
             reader = connect(self._path, _READER_BUSY_S)
+            writer = Writer(db, Trim(self._history))
             self._opened = _Opened(
                 reader=reader,
                 news=News(reader),
                 scanner=connect(self._path, self._busy_s),
                 scans=ThreadPoolExecutor(1, thread_name_prefix="cacheguard-sqlite-scans"),
-                writer=Writer(db, self._trim),
+                writer=writer,
+                served=Gathered(writer),
                 model=model,
             )
 
     async def aclose(self) -> None:
         opened, self._opened = self._opened, None
         if opened is not None:
+            opened.served.post()
             await asyncio.to_thread(opened.scans.shutdown)
             opened.scanner.close()
             opened.reader.close()
@@ -201,10 +206,10 @@ class SqliteStore:
         return frozenset(answer_id for answer_id, right in newest.items() if not right)
 
     async def add_served(self, served: Served) -> None:
-        sql = "INSERT OR REPLACE INTO served VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        self._live.writer.post(lambda db: db.execute(sql, astuple(served)))
+        self._live.served.add(served)
 
     async def served(self, completion_id: str) -> Served | None:
+        self._live.served.post()
         # Asked in the writer's queue: whatever was added before is then there.
         row = await self._write(lambda db: db.execute(SERVED, (completion_id,)).fetchone())
         return served(row) if row else None
@@ -300,11 +305,6 @@ class SqliteStore:
             db.close()
             raise
         return db, model
-
-    def _trim(self, db: sqlite3.Connection) -> None:
-        db.execute("DELETE FROM changes WHERE seq <= (SELECT max(seq) FROM changes) - ?", (self._history,))
-        db.execute("DELETE FROM news WHERE seq <= (SELECT max(seq) FROM news) - ?", (self._history,))
-        db.execute("DELETE FROM served WHERE id <= (SELECT max(id) FROM served) - ?", (_SERVED_KEPT,))
 
 
 def _json_ids(ids: Sequence[int]) -> str:

@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import structlog
 
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
-
-# Unawaited writes beyond this many waiting are dropped: a stalled disk must not fill the memory.
-_MOST_POSTED: Final = 10_000
 
 log = structlog.get_logger()
 
@@ -45,10 +42,11 @@ class Writer:
         """Run the change and commit it. Raises whatever the change or its commit raised."""
         return await self._put(change)
 
-    def post(self, change: Callable[[sqlite3.Connection], object]) -> None:
-        """Run the change some time soon; a failure is logged. Nothing is promised."""
-        if self._waiting.qsize() < _MOST_POSTED:
-            self._put(change).add_done_callback(_log_failure)
+    def post(self, change: Callable[[sqlite3.Connection], object]) -> asyncio.Future[object]:
+        """Run the change some time soon, whoever waits for it; a failure is logged. Nothing is promised."""
+        posted = self._put(change)
+        posted.add_done_callback(_log_failure)
+        return posted
 
     async def aclose(self) -> None:
         """Commit all that was begun, then close the connection. Nothing may be run after it."""

@@ -8,15 +8,17 @@ import stat
 import sys
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
 from cacheguard.errors import StoreError, StoreUnusable
 from cacheguard.stores import sqlite as sqlite_store
-from cacheguard.stores import sqlite_rows, sqlite_schema, sqlite_writer
+from cacheguard.stores import sqlite_rows, sqlite_schema, sqlite_served
 from cacheguard.stores.base import Account, Filter, NewPhrasing, Served, SpendingKey
 from cacheguard.stores.sqlite import SqliteStore
+from cacheguard.stores.sqlite_trim import Trim
 from cacheguard.types import Answer, Origin, Provenance, new_answer_id
 
 UNIT = np.eye(1, 8, dtype=np.float32)[0]
@@ -308,17 +310,21 @@ async def test_use_after_closing_is_refused_in_words(store):
             await use
 
 
-async def test_only_the_newest_served_hits_are_remembered(store, monkeypatch):
-    monkeypatch.setattr(sqlite_store, "_SERVED_KEPT", 10)
+async def test_only_the_newest_served_hits_are_remembered(path, monkeypatch):
+    monkeypatch.setattr(sqlite_store, "Trim", partial(Trim, served=10))
+    store = SqliteStore(path)
+    await store.open("model")
     hit = Served("", "scope", "a", "a", "ans", 1, 0.9, 1.0)
     for n in range(30):
         await store.add_served(replace(hit, completion_id=str(n)))
+    await store.served("")
     await keep(store, "later")
     assert [n for n in range(30) if await store.served(str(n))] == list(range(20, 30))
+    await store.aclose()
 
 
 async def test_served_hits_are_dropped_rather_than_heaped_up_before_a_stalled_disk(path, monkeypatch):
-    monkeypatch.setattr(sqlite_writer, "_MOST_POSTED", 5)
+    monkeypatch.setattr(sqlite_served, "_MOST", 5)
     store = SqliteStore(path)
     await store.open("model")
     hit = Served("", "scope", "a", "a", "ans", 1, 0.9, 1.0)
@@ -335,7 +341,9 @@ async def test_served_hits_are_dropped_rather_than_heaped_up_before_a_stalled_di
 async def test_a_served_hit_that_can_not_be_written_troubles_nobody(store):
     hit = Served("cmpl", "scope", "\ud800", "a", "ans", 1, 0.9, 1.0)
     await store.add_served(hit)
+    await store.add_served(replace(hit, completion_id="another", key="a"))
     assert await store.served("cmpl") is None
+    assert await store.served("another") is not None
 
 
 if __name__ == "__main__":
