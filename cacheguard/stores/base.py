@@ -124,6 +124,17 @@ class Filter:
     refreshed_before: float | None = None
     ids: tuple[str, ...] | None = None
 
+    def means(self, answer: Answer) -> bool:
+        """Whether the answer fits."""
+        return (
+            self.tenant in (None, answer.tenant)
+            and self.route in (None, answer.route)
+            and self.model in (None, answer.provenance.model)
+            and (self.tag is None or self.tag in answer.tags)
+            and (self.refreshed_before is None or answer.refreshed_at < self.refreshed_before)
+            and (self.ids is None or answer.id in self.ids)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
@@ -213,7 +224,7 @@ class VectorLog(Protocol):
         ...
 
     async def changes(self, after: int, limit: int = 10_000) -> list[Change] | None:
-        """What was added and removed after sequence number `after`, oldest first.
+        """What was added and removed after sequence number `after`, oldest first within each scope.
 
         None: that history was trimmed; load again from `vectors`.
         """

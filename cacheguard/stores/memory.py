@@ -88,7 +88,7 @@ class MemoryStore:
         return [] if answer is None else [self._put_phrasing(answer, new) for new in phrasings]
 
     async def remove(self, which: Filter) -> int:
-        going = [answer for answer in self._answers.values() if _fits(answer, which)]
+        going = [answer for answer in self._answers.values() if which.means(answer)]
         for answer in going:
             for id_ in sorted(self._owned[answer.id]):
                 self._drop_phrasing(id_)
@@ -101,7 +101,7 @@ class MemoryStore:
         return True
 
     async def answers(self, which: Filter) -> AsyncIterator[tuple[Answer, list[Phrasing]]]:
-        fitting = [answer for answer in self._answers.values() if _fits(answer, which)]
+        fitting = [answer for answer in self._answers.values() if which.means(answer)]
         for answer in sorted(fitting, key=lambda answer: (answer.created_at, answer.id)):
             if ids := sorted(self._owned.get(answer.id, ())):  # it may be removed in the meantime
                 yield self._answers[answer.id], [self._phrasings[id_] for id_ in ids]
@@ -277,14 +277,3 @@ class MemoryStore:
     def _note(self, phrasing: Phrasing, *, removed: bool) -> None:
         seq = self._changes[-1].seq + 1 if self._changes else 1
         self._changes.append(Change(seq, phrasing.scope, phrasing.id, removed))
-
-
-def _fits(answer: Answer, which: Filter) -> bool:
-    return (
-        which.tenant in (None, answer.tenant)
-        and which.route in (None, answer.route)
-        and which.model in (None, answer.provenance.model)
-        and (which.tag is None or which.tag in answer.tags)
-        and (which.refreshed_before is None or answer.refreshed_at < which.refreshed_before)
-        and (which.ids is None or answer.id in which.ids)
-    )

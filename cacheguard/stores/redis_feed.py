@@ -1,0 +1,276 @@
+"""What was written, told by the streams of all shards as it happens: to whoever keeps rows, and to indexes.
+
+Every change adds an entry to its shard's stream as part of itself. Here one waiting read for each stream hears of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from bisect import bisect_right
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import structlog
+from redis.exceptions import RedisError
+
+from cacheguard.errors import StoreUnusable
+from cacheguard.stores.base import Change, Touched
+from cacheguard.stores.redis_client import ended, our_error
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+    from cacheguard.stores.redis_client import Client
+    from cacheguard.stores.redis_place import RedisPlace
+
+# A read waits so long for news before it asks again; the connection's patience must be longer.
+WAIT_S: Final = 2.0
+_AT_ONCE: Final = 1_000
+# How long a look into the history waits for this process's own writes to come by.
+_OWN_S: Final = 1.0
+# Numbers that other processes gave are times: servers' clocks, and so the shards', are taken to differ by less.
+_SKEW_MS: Final = 10_000
+_IN_A_MS: Final = 20  # bits
+_AGAIN_S: Final = 0.1
+_AGAIN_AT_MOST_S: Final = 1.0
+
+log = structlog.get_logger()
+
+
+class Told(NamedTuple):
+    """What an entry tells."""
+
+    touched: list[Touched]
+    vectors: list[tuple[str, int, bool]]  # scope, phrasing id, whether it is gone
+    barred: list[tuple[str, str, str, bool]]  # scope, key, answer id, whether it is
+
+
+class Standing(NamedTuple):
+    """Where a shard's feed stands, and what is barred there. born: when the shard was laid out, Unix milliseconds."""
+
+    born: int
+    number: int
+    entry: bytes
+    barred: Sequence[bytes]
+
+
+class _Shard:
+    """entry, number: of the last entry that was read. own: entries of this process that are yet to come by."""
+
+    def __init__(self, stream: str, standing: Standing) -> None:
+        self.stream = stream
+        self.born = standing.born
+        self.number = standing.number
+        self.entry = standing.entry
+        self.own: set[bytes] = set()
+
+
+class Feed:
+    """The last changes of all shards in one order, which every process numbers by the shards' clocks.
+
+    history: how many changes and how much news are remembered.
+    """
+
+    def __init__(
+        self, client: Client, place: RedisPlace, history: int, look: Callable[[int], Awaitable[Standing]]
+    ) -> None:
+        """client: with a patience above WAIT_S. look: where a shard stands. Raises StoreError."""
+        self._client = client
+        self._place = place
+        self._history = history
+        self._look = look
+        self._shards: list[_Shard] = []
+        self._log: list[Change] = []
+        self._start = self._latest = self._opened = 0
+        self._touched: deque[Touched] = deque(maxlen=history)
+        self._is_lost = False
+        self._barred: dict[tuple[str, str], set[str]] = {}  # (scope, key) → answer ids
+        self._moved = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def open(self, streams: Sequence[str], standings: Sequence[Standing]) -> None:
+        """Follow these streams from where they stand."""
+        self._shards = [_Shard(stream, standing) for stream, standing in zip(streams, standings, strict=True)]
+        for standing in standings:
+            self._apply([(*json.loads(pair), True) for pair in standing.barred])
+        newest = max(_moment(shard.entry)[0] for shard in self._shards)
+        # Nothing that any process numbered is above it.
+        self._start = self._latest = self._opened = (newest + 1 << _IN_A_MS) - 1 if newest else 0
+        self._tasks = [asyncio.create_task(self._listen(number)) for number in range(len(streams))]
+
+    async def aclose(self) -> None:
+        await ended(self._tasks)
+
+    def wrote(self, shard: int, entry: bytes, events: bytes) -> None:
+        """This process made a change: its news are told at once, and not again when they come by."""
+        if _moment(entry) > _moment(self._shards[shard].entry):
+            self._shards[shard].own.add(entry)
+            self._tell(_told(events))
+
+    def news(self) -> list[Touched] | None:
+        """As of a store."""
+        touched = None if self._is_lost or len(self._touched) == self._touched.maxlen else list(self._touched)
+        self._is_lost = False
+        self._touched.clear()
+        return touched
+
+    def barred(self, scope: str, key: str) -> frozenset[str]:
+        """As of a store."""
+        return frozenset(self._barred.get((scope, key), ()))
+
+    async def latest(self) -> int:
+        """As latest_change of a store."""
+        await self._caught_up()
+        return self._latest
+
+    async def changes(self, after: int, limit: int) -> list[Change] | None:
+        """As of a store. A number that another process gave comes with all that may be newer than it, limit or not."""
+        await self._caught_up()
+        if after > self._latest or (after and after >> _IN_A_MS < max(shard.born for shard in self._shards)):
+            return None  # of another store
+        if after < self._opened:
+            return await self._history_since(after)
+        if after < self._start:
+            return None
+        first = bisect_right(self._log, after, key=lambda change: change.seq)
+        return self._log[first : first + limit]
+
+    async def changed(self) -> None:
+        """Until there are changes that were not there at the last call."""
+        await self._changed.wait()
+        self._changed.clear()
+
+    async def _caught_up(self) -> None:
+        """Until this process's own changes came by: they are in the history then, in the order of all. Raises
+        StoreUnusable.
+        """
+        if not any(shard.own for shard in self._shards):
+            return
+        try:
+            async with asyncio.timeout(_OWN_S):
+                while any(shard.own for shard in self._shards):
+                    await self._moved.wait()
+        except TimeoutError as exc:
+            raise StoreUnusable(f"the feed of {self._place} does not come: it is tried again") from exc
+
+    async def _listen(self, number: int) -> None:
+        """Read what comes; where the connection breaks, go on behind what was read last."""
+        shard, again_s = self._shards[number], _AGAIN_S
+        while True:
+            command = ("XREAD", "COUNT", _AT_ONCE, "BLOCK", int(WAIT_S * 1000), "STREAMS", shard.stream, shard.entry)
+            try:
+                found = await self._client.execute_command(*command)
+                for entry, fields in next(iter(found.values()))[0] if found else ():
+                    self._read(shard, entry, int(fields[b"n"]), fields[b"e"])
+                again_s = _AGAIN_S
+            except Exception as exc:  # noqa: BLE001 - the border: a broken client of a cluster raises whatever it likes
+                log.warning("feed_broken", error=type(exc).__name__)
+                await asyncio.sleep(again_s)
+                again_s = min(2 * again_s, _AGAIN_AT_MOST_S)
+                await self._compare(number)
+
+    def _read(self, shard: _Shard, entry: bytes, number: int, events: bytes) -> None:
+        told = _told(events)
+        if number != shard.number + 1:
+            self._lose()
+        shard.entry, shard.number = entry, number
+        moment = _moment(entry)[0] << _IN_A_MS
+        for scope, id_, is_gone in told.vectors:
+            self._latest = max(self._latest + 1, moment)
+            self._log.append(Change(self._latest, scope, id_, is_gone))
+        if over := max(0, len(self._log) - self._history):
+            self._start = self._log[over - 1].seq
+            del self._log[:over]
+        if told.vectors:
+            self._changed.set()
+        if entry in shard.own:
+            shard.own.discard(entry)
+            self._apply(told.barred)  # once more: what others said meanwhile came in between
+        else:
+            self._tell(told)
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    def _tell(self, told: Told) -> None:
+        self._touched.extend(told.touched)
+        self._apply(told.barred)
+
+    def _apply(self, barred: Sequence[tuple[str, str, str, bool]]) -> None:
+        for scope, key, answer_id, is_barred in barred:
+            if is_barred:
+                self._barred.setdefault((scope, key), set()).add(answer_id)
+            elif answers := self._barred.get((scope, key)):
+                answers.discard(answer_id)
+
+    async def _compare(self, number: int) -> None:
+        """After a break: whether the shard is still the one that was followed, and holds what was read of it."""
+        try:
+            standing = await self._look(number)
+        except StoreUnusable:
+            return
+        shard = self._shards[number]
+        if standing.born != shard.born or standing.number < shard.number:
+            shard.born, shard.number, shard.entry = standing.born, standing.number, standing.entry
+            self._lose()
+            self._apply([(*json.loads(pair), True) for pair in standing.barred])
+
+    def _lose(self) -> None:
+        """Something came and went unread, or what was read is no more: nothing that was read may be relied on."""
+        log.warning("feed_lost")
+        self._is_lost = True
+        for shard in self._shards:
+            shard.own.clear()
+        self._log.clear()
+        self._start = self._latest = self._latest + 1
+        self._changed.set()
+
+    async def _history_since(self, after: int) -> list[Change] | None:
+        """What the streams hold from before this store was opened, and all since."""
+        since, latest = max(0, (after >> _IN_A_MS) - _SKEW_MS), self._latest
+        found: list[tuple[tuple[int, int], Told]] = []
+        for shard in self._shards:
+            first = await self._range(shard, "-", "+", "COUNT", 1)
+            if first and first[0][1][b"n"] != b"1" and _moment(first[0][0])[0] >= since:
+                return None
+            found += [(_moment(entry), _told(fields[b"e"])) for entry, fields in await self._range(shard, since, "+")]
+        found.sort(key=lambda each: each[0])
+        changes = [change for _, told in found for change in told.vectors]
+        # The last has the number of the newest when this began: whoever has it goes on with what came since.
+        return [Change(latest - at, *change) for at, change in zip(range(len(changes))[::-1], changes, strict=True)]
+
+    async def _range(self, shard: _Shard, *bounds: str | int) -> list[Any]:
+        try:
+            return list(await self._client.execute_command("XRANGE", shard.stream, *bounds))
+        except (RedisError, OSError) as exc:
+            raise our_error(self._place, exc) from exc
+
+
+def _moment(entry: bytes) -> tuple[int, int]:
+    """A stream entry's id as numbers: Unix milliseconds, and which in that one."""
+    ms, _, nth = entry.partition(b"-")
+    return int(ms), int(nth)
+
+
+def _told(events: bytes) -> Told:
+    told = Told([], [], [])
+    scope, key, phrasing_id = "", "", 0
+    each: Iterator[str] = iter(json.loads(events))
+    for kind, value in zip(each, each, strict=True):
+        match kind:
+            case "s":
+                scope = value
+            case "a":
+                told.touched.append(Touched(value))
+            case "p":
+                phrasing_id = int(value)
+            case "k":
+                key = value
+                told.touched.append(Touched("", scope, key, phrasing_id))
+                phrasing_id = 0
+            case "+" | "-":
+                told.vectors.append((scope, int(value), kind == "-"))
+            case _:  # x or y
+                told.barred.append((scope, key, value, kind == "x"))
+    return told

@@ -1,0 +1,143 @@
+"""An open Redis: its shards, the lines to them, and the feed that they make together."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from redis.exceptions import RedisError
+
+from cacheguard.errors import ModelMismatch, StoreUnusable
+from cacheguard.stores.redis_client import connect, our_error
+from cacheguard.stores.redis_feed import WAIT_S, Feed, Standing
+from cacheguard.stores.redis_line import Line
+from cacheguard.stores.redis_rows import MOST_SHARDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Self
+
+    from cacheguard.stores.redis_client import Client
+    from cacheguard.stores.redis_place import RedisPlace
+
+# Of how keys are laid out and what they hold; another one is another program's.
+LAYOUT: Final = 1
+# For one answer of a Redis, which takes a millisecond; whoever takes longer counts as gone.
+PATIENCE_S: Final = 1.0
+
+
+class Shards:
+    """A cluster's scopes are spread over 16 shards, each with a tag of its own; elsewhere all is one.
+
+    Every write tells the feed; the scripts' own arguments follow the model's fingerprint and the length of the feed.
+    """
+
+    def __init__(self, place: RedisPlace, fingerprint: str, history: int, on_back: Callable[[], None]) -> None:
+        """on_back: called when a shard can be used again."""
+        self._place = place
+        self._fingerprint = fingerprint
+        self._history = history
+        self._clients: list[Client] = [connect(place, PATIENCE_S), connect(place, PATIENCE_S + WAIT_S)]
+        self._tags = tags(place)
+        self._lines = [Line(self._clients[0], place, tag, on_back) for tag in self._tags]
+        # What reads much at once has a line of its own, or look-ups would wait behind it.
+        self._scans = Line(self._clients[0], place, self._tags[0], on_back)
+        self.feed = Feed(self._clients[1], place, history, self._look)
+
+    def __len__(self) -> int:
+        return len(self._tags)
+
+    async def enter(self, *, reembedding: bool) -> Self:
+        """Raises StoreUnusable, ModelMismatch; what was opened is then closed."""
+        try:
+            await self._connect()
+            standings = [await self._look(shard) for shard in range(len(self))]
+            if not reembedding:
+                await self._check_model()
+            await self.feed.open([f"{tag}:feed" for tag in self._tags], standings)
+        except BaseException:
+            await self.aclose()
+            raise
+        return self
+
+    async def aclose(self) -> None:
+        await self.feed.aclose()
+        for line in (*self._lines, self._scans):
+            await line.aclose()
+        for client in self._clients:
+            await client.aclose()
+
+    def is_away(self, shard: int) -> bool:
+        return self._lines[shard].is_away
+
+    async def read(self, shard: int, script: str, *arguments: Any) -> Any:
+        """What a script gives that looks something up. Raises StoreError."""
+        return await self._lines[shard].run(script, *arguments)
+
+    async def scan(self, shard: int, script: str, *arguments: Any) -> Any:
+        """The same of one that reads much."""
+        return await self._scans.run_on(self._tags[shard], script, *arguments)
+
+    async def scan_everywhere(self, script: str, *arguments: Any) -> list[Any]:
+        """What it gives on each shard."""
+        return await asyncio.gather(*(self.scan(shard, script, *arguments) for shard in range(len(self))))
+
+    async def write(self, shard: int, script: str, *arguments: Any) -> Any:
+        """What a script gives that writes; its news are told by then. Raises StoreError."""
+        result, entry, events = await self._lines[shard].run(script, self._fingerprint, self._history, *arguments)
+        if entry:
+            self.feed.wrote(shard, entry, events)
+        return result
+
+    async def write_everywhere(self, script: str, *arguments: Any) -> list[Any]:
+        """What it gives on each shard."""
+        return await asyncio.gather(*(self.write(shard, script, *arguments) for shard in range(len(self))))
+
+    async def ask(self, shard: int, command: str, key: str, *arguments: Any) -> Any:
+        """What a command gives. key: without the shard's tag."""
+        return await self._lines[shard].ask(command, f"{self._tags[shard]}:{key}", *arguments)
+
+    async def ask_everywhere(self, command: str, key: str, *arguments: Any) -> list[Any]:
+        """What it gives on each shard."""
+        return await asyncio.gather(*(self.ask(shard, command, key, *arguments) for shard in range(len(self))))
+
+    async def is_elsewhere(self, key: str, shard: int) -> bool:
+        """Whether another shard has this key."""
+        others = [other for other in range(len(self)) if other != shard]
+        return any(await asyncio.gather(*(self.ask(other, "EXISTS", key) for other in others)))
+
+    async def _connect(self) -> None:
+        """A cluster's client that begins with many calls at once fails most of them."""
+        for client in self._clients:
+            try:
+                await client.initialize()
+            except (RedisError, OSError) as exc:
+                raise our_error(self._place, exc) from exc
+
+    async def _look(self, shard: int) -> Standing:
+        version, shards, born, number, entry, barred = await self.read(shard, "enter", LAYOUT, len(self))
+        if int(version) != LAYOUT:
+            raise StoreUnusable(
+                f"{self._place} was laid out by a newer cacheguard (layout {int(version)}, this one knows {LAYOUT}):"
+                " upgrade cacheguard, or name another place in store.url"
+            )
+        if int(shards) != len(self):
+            raise StoreUnusable(
+                f"{self._place} was laid out for {int(shards)} shards, and this place has {len(self)}: move it by"
+                " `cacheguard entries export` and `import`"
+            )
+        return Standing(int(born), int(number), entry, barred)
+
+    async def _check_model(self) -> None:
+        for models in await self.ask_everywhere("HGETALL", "models"):
+            for other in models:
+                if other.decode() != self._fingerprint:
+                    raise ModelMismatch(
+                        f"the vectors in {self._place} were made by another model ({other.decode()}, now"
+                        f" {self._fingerprint}): run `cacheguard entries re-embed`, or set the former model again"
+                    )
+
+
+def tags(place: RedisPlace) -> list[str]:
+    """What the keys of each shard begin with. Redis Cluster places a key by what its braces hold."""
+    return [f"{{cacheguard:{shard}}}" for shard in range(MOST_SHARDS if place.kind == "cluster" else 1)]
