@@ -9,8 +9,11 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
 import redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 PATIENCE_S = 60
@@ -65,16 +68,16 @@ class RedisServer:
 
 
 class RedisCluster:
-    """Masters that share the slots evenly. masters: at least three, as a cluster wants."""
+    """Masters that share the slots evenly. masters: at least three, as a cluster wants. options: of all of them."""
 
-    def __init__(self, program: list[str], folder: Path, masters: int = 3) -> None:
+    def __init__(self, program: list[str], folder: Path, masters: int = 3, options: Sequence[str] = ()) -> None:
         self.servers = []
         for number in range(masters):
             own = folder / str(number)
             own.mkdir()
             bus = ("--cluster-port", str(free_port()), "--cluster-node-timeout", "2000")
-            options = ("--cluster-enabled", "yes", *bus, "--save", "", "--appendonly", "no")
-            self.servers.append(RedisServer(program, own, *options))
+            arguments = ("--cluster-enabled", "yes", *bus, "--save", "", "--appendonly", "no", *options)
+            self.servers.append(RedisServer(program, own, *arguments))
         self._running = ExitStack()
 
     @property
@@ -111,6 +114,14 @@ class RedisCluster:
     def _is_whole(self, client: redis.Redis) -> bool:
         info = client.execute_command("CLUSTER INFO")
         return info["cluster_state"] == "ok" and info["cluster_known_nodes"] == str(len(self.servers))
+
+
+def vector_client(url: str) -> redis.asyncio.Redis | redis.asyncio.RedisCluster:
+    """As an index wants it."""
+    options = {"protocol": 3, "retry": Retry(NoBackoff(), 0), "socket_timeout": 5, "socket_connect_timeout": 5}
+    if "+cluster" in url:
+        return redis.asyncio.RedisCluster.from_url(url.replace("+cluster", ""), **options)
+    return redis.asyncio.Redis.from_url(url, **options)
 
 
 def free_port() -> int:
