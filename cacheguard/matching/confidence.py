@@ -7,11 +7,12 @@ import math
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cacheguard.matching.decide import Judged, nearest_of_each_answer
+from cacheguard.matching.decide import Judged, by_answer, nearest_first
 from cacheguard.matching.features import ALONE, AMONG, alone, among
 from cacheguard.matching.guards import first_veto
 from cacheguard.matching.head import HEAD, Head
@@ -66,9 +67,11 @@ class Logistic:
     def weighed(self, matches: Sequence[Match], values: NDArray[np.float64]) -> list[Weighed]:
         """values: (matches, features)."""
         names = [feature.name for feature in self.features]
+        logits = self.logits(values)
+        sums = (logits.sum(axis=1) + self.bias).tolist()
         return [
-            Weighed(match, probability(sum(logits) + self.bias), dict(zip(names, logits, strict=True)))
-            for match, logits in zip(matches, self.logits(values).tolist(), strict=True)
+            Weighed(match, probability(total), dict(zip(names, of_match, strict=True)))
+            for match, total, of_match in zip(matches, sums, logits.tolist(), strict=True)
         ]
 
     @classmethod
@@ -137,13 +140,14 @@ class ConfidenceModel:
         """One for each answer, the surest first. matches: phrasings near the question, in any order."""
         if not matches:
             return []
-        ordered = sorted(matches, key=_distance)
-        nearest = nearest_of_each_answer(ordered)
+        ordered = nearest_first(matches)
+        nearest = [match for match, *_ in by_answer(ordered).values()]
         if len(ordered) == 1 or any(match.vector is None for match in ordered):
             weighed = self.alone.weighed(nearest, np.array([alone(match) for match in nearest]))
         else:
             weighed = self._compared(text, vector, nearest, among(text, ordered))
-        return sorted(weighed, key=lambda one: -one.confidence)
+        weighed.sort(key=lambda one: -one.confidence)
+        return weighed
 
     def _compared(
         self, text: str, vector: NDArray[np.float32] | None, nearest: list[Match], rows: NDArray[np.float64]
@@ -151,14 +155,14 @@ class ConfidenceModel:
         """Those that the head knows with it, the others without. rows: of `AMONG`, one for each answer."""
         if vector is None or not self.head or not self.headed:
             return self.among.weighed(nearest, rows)
-        is_known = np.array([match.answer.id in self.head.place for match in nearest])
-        known = [match for match in nearest if match.answer.id in self.head.place]
-        others = [match for match in nearest if match.answer.id not in self.head.place]
+        is_known = [match.answer.id in self.head.place for match in nearest]
+        known, others = list(compress(nearest, is_known)), []
         added = self.head.features(text, vector, [match.answer.id for match in known])
-        return [
-            *self.headed.weighed(known, np.hstack([rows[is_known], added])),
-            *self.among.weighed(others, rows[~is_known]),
-        ]
+        if len(known) < len(nearest):
+            is_other = np.logical_not(is_known)
+            others = self.among.weighed(list(compress(nearest, is_other)), rows[is_other])
+            rows = rows[is_known]
+        return [*self.headed.weighed(known, np.concatenate([rows, added], axis=1)), *others]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,20 +190,30 @@ class Calibrated:
         if len(matches) == 1 and self._is_trusted(matches[0]):  # in microseconds: most hits of a busy cache are exact
             return [self.reconsider(question, Judged(matches[0], EXACT, accepted=False), matches, now)]
         judged = []
+        phrasings = by_answer(nearest_first(matches))
         for weighed in self.model.weigh(question.text, matches, vector):
             match, confidence, because = weighed.match, weighed.confidence, weighed.because
             if self._is_trusted(match):
                 confidence, because = max(confidence, EXACT), {}
-            first = Judged(match, confidence, accepted=False, because=because)
-            judged.append(self.reconsider(question, first, matches, now))
-        return sorted(judged, key=lambda one: -one.confidence)
+            accepted, veto = self._allows(question, match, confidence, phrasings[match.answer.id], now)
+            judged.append(Judged(match, confidence, accepted, veto, because))
+        judged.sort(key=lambda one: -one.confidence)
+        return judged
 
     def reconsider(self, question: Question, judged: Judged, matches: Sequence[Match], now: float) -> Judged:
-        match = judged.match
+        phrasings = by_answer(nearest_first(matches))[judged.match.answer.id]
+        accepted, veto = self._allows(question, judged.match, judged.confidence, phrasings, now)
+        return replace(judged, accepted=accepted, veto=veto)
+
+    def _allows(
+        self, question: Question, match: Match, confidence: float, phrasings: Sequence[Match], now: float
+    ) -> tuple[bool, str]:
+        """Whether it is accepted, and the guard that objects, or "". phrasings: the answer's, nearest first."""
         is_near = self.near_exact is not None and match.similarity >= self.near_exact
-        sure = judged.confidence >= self.threshold or is_near or self._is_trusted(match)
-        veto = first_veto(question, _phrasings(match, matches), self.guards, now) if sure else ""
-        return replace(judged, accepted=sure and not veto, veto=veto)
+        if not (confidence >= self.threshold or is_near or self._is_trusted(match)):
+            return False, ""
+        veto = first_veto(question, phrasings, self.guards, now)
+        return not veto, veto
 
     def _is_trusted(self, match: Match) -> bool:
         return match.exact and self.trusts_exact
@@ -209,15 +223,6 @@ class Calibrated:
 def default_model() -> ConfidenceModel:
     """The one that is shipped, fitted by `python -m cacheguard.tuning.train`."""
     return ConfidenceModel.from_json(json.loads(files(__package__).joinpath("default_model.json").read_text("utf-8")))
-
-
-def _phrasings(found: Match, matches: Sequence[Match]) -> list[Match]:
-    """Those of its answer, nearest first."""
-    return sorted((match for match in matches if match.answer.id == found.answer.id), key=_distance)
-
-
-def _distance(match: Match) -> tuple[float, bool, int]:
-    return (-match.similarity, not match.exact, match.phrasing.id)
 
 
 def probability(logit: float) -> float:

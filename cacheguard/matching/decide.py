@@ -142,7 +142,7 @@ class CosineThreshold:
     ) -> list[Judged]:
         return [
             Judged(match, min(1.0, max(0.0, match.similarity)), match.exact or match.similarity >= self.cosine)
-            for match in nearest_of_each_answer(matches)
+            for match, *_ in by_answer(nearest_first(matches)).values()
         ]
 
     def reconsider(
@@ -180,12 +180,17 @@ def decide(judged: Sequence[Judged], *, terms: Terms, directives: Directives, no
     return Miss(MissReason.EXPIRED, accepted[0])
 
 
-def nearest_of_each_answer(matches: Iterable[Match]) -> list[Match]:
-    """For each answer its nearest phrasing, nearest answer first; of equally near ones the exact, then the oldest."""
-    nearest: dict[str, Match] = {}
-    for match in sorted(matches, key=lambda match: (-match.similarity, not match.exact, match.phrasing.id)):
-        nearest.setdefault(match.answer.id, match)
-    return list(nearest.values())
+def nearest_first(matches: Iterable[Match]) -> list[Match]:
+    """Of equally near ones the exact, then the oldest."""
+    return sorted(matches, key=lambda match: (-match.similarity, not match.exact, match.phrasing.id))
+
+
+def by_answer(matches: Iterable[Match]) -> dict[str, list[Match]]:
+    """The phrasings of each answer near the question, by its id, in the order in which they come."""
+    found: dict[str, list[Match]] = {}
+    for match in matches:
+        found.setdefault(match.answer.id, []).append(match)
+    return found
 
 
 def explain(decision: Decision) -> dict[str, object]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cacheguard.matching.guards.wording import is_content, stem, words
+from cacheguard.matching.guards.wording import REMEMBERED, is_content, stem, stems, words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,8 +48,6 @@ ALONE = (Feature("similarity", +1, "cosine"),)
 # How little the ridge trusts one phrasing. 0.3 and 1 gave the same log loss on vira, 0.328, and banking77, 0.307.
 _RIDGE = 0.3
 _MEAN_OF = 3
-# Texts whose words are remembered: a question meets 20 phrasings, and popular phrasings meet many questions.
-_REMEMBERED = 16384
 
 
 def among(text: str, matches: Sequence[Match]) -> NDArray[np.float64]:
@@ -58,29 +56,24 @@ def among(text: str, matches: Sequence[Match]) -> NDArray[np.float64]:
     matches: nearest first, each with its vector.
     """
     rank: dict[str, int] = {}
-    owner = np.array([rank.setdefault(match.answer.id, len(rank)) for match in matches])
-    owns = owner[:, None] == np.arange(len(rank))
-    similarities = np.array([match.similarity for match in matches])
-    farthest = similarities[-1]
-
-    known = np.where(owns, similarities[:, None], farthest)
-    nearest_three = -np.sort(-known, axis=0)[:_MEAN_OF]
-    vectors = np.array([match.vector for match in matches], np.float64)
-    # Phrasings that say the same share one weight, and what two answers' phrasings have in common cancels out.
-    weights = np.linalg.solve(vectors @ vectors.T + _RIDGE * np.eye(len(matches)), similarities)
-    votes = owns.T @ weights
-    log_odds, missing = _wording(text, matches, owns)
+    owner = [rank.setdefault(match.answer.id, len(rank)) for match in matches]
+    near: list[list[float]] = [[] for _ in rank]
+    for answer, match in zip(owner, matches, strict=True):
+        near[answer].append(match.similarity)
+    farthest = matches[-1].similarity
+    nearest = [found[0] for found in near]
+    nearest_three = [sum((*found, farthest, farthest)[:_MEAN_OF]) / _MEAN_OF for found in near]
+    votes = _votes(owner, matches)
     columns = (
-        nearest_three[0],
-        lead(nearest_three[0], farthest),
-        lead(nearest_three.mean(axis=0), farthest),
+        nearest,
+        _lead(nearest, farthest),
+        _lead(nearest_three, farthest),
         votes,
-        lead(votes, 0.0),
-        log_odds,
-        missing,
-        np.full(len(rank), _length(text)),
+        _lead(votes, 0.0),
+        *_wording(text, owner, matches),
+        [_length(text)] * len(rank),
     )
-    return np.column_stack(columns)
+    return np.array(columns).T
 
 
 def alone(match: Match) -> NDArray[np.float64]:
@@ -88,41 +81,62 @@ def alone(match: Match) -> NDArray[np.float64]:
     return np.array([match.similarity])
 
 
-def lead(figures: NDArray[np.float64], otherwise: float | np.float64) -> NDArray[np.float64]:
+def _lead(figures: Sequence[float], otherwise: float) -> list[float]:
     """What each has more than the best other. otherwise: what to hold it against where there is no other."""
     if len(figures) == 1:
-        return figures - otherwise
-    second, first = np.partition(figures, -2)[-2:]
-    ahead: NDArray[np.float64] = figures - first
-    ahead[figures.argmax()] = first - second
-    return ahead
+        return [figures[0] - otherwise]
+    *_, second, first = sorted(figures)
+    best = figures.index(first)
+    return [figure - (second if at == best else first) for at, figure in enumerate(figures)]
 
 
-def _wording(
-    text: str, matches: Sequence[Match], owns: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """`words` and `missing`. owns: (matches, answers)."""
-    asked = sorted(stems(text))
-    held = [stems(match.phrasing.text) for match in matches]
-    holds = np.array([[word in one for word in asked] for one in held], np.float64)
-    phrasings = owns.sum(axis=0)[:, None]
-    ours = owns.T.astype(np.float64) @ holds
-    theirs = holds.sum(axis=0) - ours
+def _votes(owner: Sequence[int], matches: Sequence[Match]) -> list[float]:
+    """Phrasings that say the same share one weight, and what two answers' phrasings have in common cancels out."""
+    vectors = np.array([match.vector for match in matches])
+    kernel = (vectors @ vectors.T).astype(np.float64)
+    kernel.flat[:: len(matches) + 1] += _RIDGE
+    weights = np.linalg.solve(kernel, np.array([match.similarity for match in matches]))
+    votes: list[float] = np.bincount(owner, weights).tolist()
+    return votes
+
+
+def _wording(text: str, owner: Sequence[int], matches: Sequence[Match]) -> tuple[list[float], list[float]]:
+    """`words` and `missing`, for each answer. owner: (matches,)."""
+    asked = stems(text)
+    place = {word: at for at, word in enumerate(sorted(asked))}
+    phrasings = [0] * (max(owner) + 1)
+    held = [[0] * len(place) for _ in phrasings]
+    by_any = [0] * len(place)
+    for answer, match in zip(owner, matches, strict=True):
+        phrasings[answer] += 1
+        ours = held[answer]
+        for word in asked & stems(match.phrasing.text):
+            ours[place[word]] += 1
+            by_any[place[word]] += 1
     # Naive Bayes among the neighbours, with half a phrasing seen on either side. Words of one question depend on each
     # other, so that evidence grows with the root of their number.
-    odds = np.log((ours + 0.5) / (phrasings + 1)) - np.log((theirs + 0.5) / (len(matches) - phrasings + 1))
-    content = _content(text)
-    is_asked = np.array([word in content for word in asked], bool)
-    missing = ((ours == 0) & is_asked).sum(axis=1) / max(1, len(content))
-    return odds.sum(axis=1) / math.sqrt(max(1, len(asked))), missing
+    half, one = _logarithms(len(matches))
+    root = math.sqrt(max(1, len(place)))
+    log_odds = [
+        (
+            sum([half[ours] - half[any_ - ours] for ours, any_ in zip(of_answer, by_any, strict=True) if any_])
+            - len(place) * (one[many] - one[len(matches) - many])
+        )
+        / root
+        for of_answer, many in zip(held, phrasings, strict=True)
+    ]
+    content = [place[word] for word in _content(text)]
+    missing = [sum([not of_answer[at] for at in content]) / max(1, len(content)) for of_answer in held]
+    return log_odds, missing
 
 
-@lru_cache(_REMEMBERED)
-def stems(text: str) -> frozenset[str]:
-    return frozenset(stem(word) for word in words(text))
+@lru_cache(maxsize=64)
+def _logarithms(most: int) -> tuple[list[float], list[float]]:
+    """Of k + 0.5 and of k + 1, for k from 0 to `most`."""
+    return [math.log(k + 0.5) for k in range(most + 1)], [math.log(k + 1) for k in range(most + 1)]
 
 
-@lru_cache(_REMEMBERED)
+@lru_cache(REMEMBERED)
 def _content(text: str) -> frozenset[str]:
     return frozenset(stem(word) for word in words(text) if is_content(word) or word[0].isdigit())
 

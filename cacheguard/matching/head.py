@@ -6,14 +6,17 @@ against all else. It knows the answers that it was made for; of others it says n
 
 from __future__ import annotations
 
+import math
 import zlib
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cacheguard.matching.features import Feature, lead, stems
+from cacheguard.matching.features import Feature
+from cacheguard.matching.guards.wording import stems
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +36,7 @@ _USUAL = 4.0
 _INT8 = 127
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Head:
     """place: where each answer stands, by its id. weights: (answers, dimension); written down, they are small integers.
 
@@ -52,15 +55,17 @@ class Head:
     def features(self, text: str, vector: NDArray[np.float32], answers: Sequence[str]) -> NDArray[np.float64]:
         """A row of `HEAD` for each of these answers, all of them known."""
         places = [self.place[answer] for answer in answers]
-        columns: list[NDArray[np.floating]] = []
-        for logits in (self.by_vector(vector), self.by_words(text)):
-            columns += [lead(logits, 0.0)[places], _shares(logits)[places]]
-        columns += [self.reliability[places], np.log(self.phrasings[places])]
-        return np.column_stack(columns).astype(np.float64)
+        logits = np.array([self.by_vector(vector), self.by_words(text)])
+        found = np.empty((len(HEAD), len(places)))
+        found[0:4:2] = _leads(logits)[:, places]
+        found[1:4:2] = _shares(logits)[:, places]
+        found[4] = self.reliability[places]
+        found[5] = np.log(self.phrasings[places])
+        return found.T
 
     def guess(self, text: str, vector: NDArray[np.float32]) -> int:
         """Where the answer stands that both classifiers together would give."""
-        return int((_shares(self.by_vector(vector)) + _shares(self.by_words(text))).argmax())
+        return int(_shares(np.array([self.by_vector(vector), self.by_words(text)])).sum(axis=0).argmax())
 
     def by_vector(self, vector: NDArray[np.float32]) -> NDArray[np.float64]:
         """A logit for each answer."""
@@ -68,15 +73,29 @@ class Head:
 
     def by_words(self, text: str) -> NDArray[np.float64]:
         """A logit for each answer. Naive Bayes, whose evidence grows with the root of the number of words."""
-        rows = [self.words[word] for word in sorted(stems(text)) if word in self.words]
-        all_phrasings = self.phrasings.sum()
-        counts = self.counts[rows].astype(np.float64)
-        usual = (counts.sum(axis=1) + 0.5) / (all_phrasings + 1)
-        held = np.log1p(counts / (_USUAL * usual)[:, None]).sum(axis=0)
-        lacked = len(rows) * np.log(_USUAL / (self.phrasings + _USUAL))
-        prior = 0.5 * np.log(self.phrasings / all_phrasings)
-        logits: NDArray[np.float64] = (prior + held + lacked) / np.sqrt(max(1, len(rows)))
-        return logits
+        prior, lacked = self._without_words
+        known = [self._evidence[self.words[word]] for word in sorted(stems(text)) if word in self.words]
+        if not known:
+            return prior
+        answers, evidence = map(np.concatenate, zip(*known, strict=True))
+        held = np.bincount(answers, evidence, len(prior))
+        return (prior + held + len(known) * lacked) / math.sqrt(len(known))
+
+    @cached_property
+    def _without_words(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What stands for each answer before any word, and what a word says that its phrasings lack."""
+        prior = 0.5 * np.log(self.phrasings / self.phrasings.sum())
+        return prior, np.log(_USUAL / (self.phrasings + _USUAL))
+
+    @cached_property
+    def _evidence(self) -> list[tuple[NDArray[np.intp], NDArray[np.float64]]]:
+        """For each word the answers whose phrasings hold it, and what it says for each of them."""
+        usual = (self.counts.sum(axis=1, dtype=np.int64) + 0.5) / (self.phrasings.sum() + 1)
+        found = []
+        for counts, share in zip(self.counts, usual, strict=True):
+            answers = np.flatnonzero(counts)
+            found.append((answers, np.log1p(counts[answers] / (_USUAL * share))))
+        return found
 
     def to_json(self) -> dict[str, Any]:
         scale = np.maximum(np.abs(self.weights).max(axis=1), np.finfo(np.float32).tiny) / _INT8
@@ -107,10 +126,18 @@ class Head:
         )
 
 
+def _leads(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What each has more than the best other. logits: (kinds, answers)."""
+    second, first = np.partition(logits, -2, axis=1)[:, -2:].T
+    ahead: NDArray[np.float64] = logits - first[:, None]
+    ahead[np.arange(len(logits)), logits.argmax(axis=1)] = first - second
+    return ahead
+
+
 def _shares(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Logarithms of probabilities."""
-    top = logits.max()
-    shares: NDArray[np.float64] = logits - top - np.log(np.exp(logits - top).sum())
+    """Logarithms of probabilities. logits: (kinds, answers)."""
+    under = logits - logits.max(axis=1, keepdims=True)
+    shares: NDArray[np.float64] = under - np.log(np.exp(under).sum(axis=1, keepdims=True))
     return shares
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from cacheguard.matching.confidence import HEADED, ConfidenceModel
-from cacheguard.matching.features import ALONE, AMONG, among, stems
+from cacheguard.matching.features import ALONE, AMONG, among
+from cacheguard.matching.guards.wording import stems
 from cacheguard.matching.head import Head
 from cacheguard.tuning.fitting import TAUGHT_BY, Lessons, fit_logistic, lessons_alone, lessons_among
 

@@ -1,8 +1,9 @@
 """What a decision costs beyond embedding and search, and what it adds to a semantic hit; and how large models are.
 
 Run it with `python -m tests.benchmarks decisions`; it needs CACHEGUARD_DATA. vira's replay is asked of a cache of its
-warm questions in this process; vectors and neighbours are found beforehand where the decision alone is
-measured. Each rule takes its turn in every round, so that a busy machine is busy for all.
+warm questions in this process; vectors and neighbours are found beforehand where the decision alone is measured. Each
+rule takes its turn in every round, so that a busy machine is busy for all. Phrasings are remembered as read, questions
+are not: each has a blank more at its end every time.
 """
 
 from __future__ import annotations
@@ -71,10 +72,11 @@ def deciding(rules: dict[str, Rule], asked: Sequence[Labelled]) -> dict[str, lis
     """Seconds that each decision took, by rule. What a round before the first loads, isn't counted."""
     times: dict[str, list[float]] = {what: [] for what in rules}
     for number in range(ROUNDS + 1):
-        for what, rule in rules.items():
+        for turn, (what, rule) in enumerate(rules.items(), 1 + number * len(rules)):
             for one in asked:
+                question = replace(one.question, text=one.question.text + turn * " ")
                 begun = time.perf_counter()
-                rule.judge(one.question, one.matches, begun, one.vector)
+                rule.judge(question, one.matches, begun, one.vector)
                 if number:
                     times[what].append(time.perf_counter() - begun)
     return times

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar
 
 from cacheguard.matching.guards.opposites import sides
-from cacheguard.matching.guards.wording import is_content, may_be_english, overlap, stem, words
+from cacheguard.matching.guards.wording import REMEMBERED, is_content, may_be_english, overlap, stem, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,8 +43,8 @@ class Direction:
             return False
         asked, [nearest, *others] = question.text, [match.phrasing.text for match in matches]
         against = _against(asked, nearest)
-        for other in others:
-            against -= _sides(words(other))
+        if against:
+            against = against.difference(*map(_sides, others))
         if not against and not all(_is_reversed(asked, known) for known in (nearest, *others)):
             return False
         return may_be_english(asked) and may_be_english(nearest)
@@ -51,13 +52,14 @@ class Direction:
 
 def _against(asked: str, known: str) -> set[tuple[int, int]]:
     """Sides of the question to which the phrasing has only the opposite."""
-    ours, theirs = _sides(words(asked)), _sides(words(known))
+    ours, theirs = _sides(asked), _sides(known)
     return {(pair, side) for pair, side in ours - theirs if (pair, 1 - side) in theirs and (pair, 1 - side) not in ours}
 
 
-def _sides(of: Iterable[str]) -> set[tuple[int, int]]:
+@lru_cache(REMEMBERED)
+def _sides(text: str) -> frozenset[tuple[int, int]]:
     table = sides()
-    return {place for word in of for place in table.get(word, ())}
+    return frozenset(place for word in words(text) for place in table.get(word, ()))
 
 
 def _is_reversed(asked: str, known: str) -> bool:
@@ -72,6 +74,7 @@ def _is_reversed(asked: str, known: str) -> bool:
     return False
 
 
+@lru_cache(REMEMBERED)
 def _places(text: str, connective: str) -> tuple[frozenset[str], frozenset[str]] | None:
     """Stems from which and to which the last connective leads."""
     said = [_TOWARDS.get(word, word) for word in words(text)]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from cacheguard.language import are_alike, language_of
+from cacheguard.language import are_alike
 from cacheguard.matching.guards.base import Comparison
+from cacheguard.matching.guards.wording import language
 
 
 class Language(Comparison):
@@ -17,8 +18,8 @@ class Language(Comparison):
     name: ClassVar[str] = "language"
 
     def differ(self, asked: str, known: str) -> bool:
-        ours = language_of(asked)
+        ours = language(asked)
         if ours is None:
             return False
-        theirs = language_of(known)
+        theirs = language(known)
         return theirs is not None and not are_alike(ours, theirs)

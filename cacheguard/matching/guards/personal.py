@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
-from cacheguard.matching.guards.wording import may_be_english
+from cacheguard.matching.guards.wording import REMEMBERED, may_be_english
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,6 +66,7 @@ def is_personal(question: Question) -> bool:
     return _is_own(question.text)
 
 
+@lru_cache(REMEMBERED)
 def _is_own(text: str) -> bool:
     if _HAS_MARK.search(text) and _IDENTIFIED.search(text):
         return True

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from math import inf
 from typing import TYPE_CHECKING, ClassVar
 
-from cacheguard.matching.guards.wording import may_be_english
+from cacheguard.matching.guards.wording import REMEMBERED, may_be_english
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,9 +42,10 @@ class TimeSensitive:
 
     def objects(self, question: Question, matches: Sequence[Match], now: float) -> bool:
         written = matches[0].answer.refreshed_at
-        asked_s = _holds_s(question.text, written)
-        known_s = max(_holds_s(match.phrasing.text, written) for match in matches)
-        return now - written > min(asked_s, known_s)
+        age_s = now - written
+        return age_s > _holds_s(question.text, written) or all(
+            age_s > _holds_s(match.phrasing.text, written) for match in matches
+        )
 
 
 def _holds_s(text: str, written: float) -> float:
@@ -54,6 +56,7 @@ def _holds_s(text: str, written: float) -> float:
     return worded_s
 
 
+@lru_cache(REMEMBERED)
 def _wording(text: str) -> tuple[float, tuple[int, ...]]:
     """How long its words let an answer hold, in seconds, and the years that it names."""
     years = tuple(int(year) for year in _YEAR.findall(text))

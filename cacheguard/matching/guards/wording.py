@@ -21,14 +21,20 @@ _FUNCTION_WORDS = frozenset(
 )
 _ENDINGS = ("ings", "ing", "ies", "ied", "es", "ed", "s", "er", "ly", "'s")
 _SHORTEST_STEM = 3
-# Texts whose reading is remembered: a question meets several phrasings, and a popular phrasing many questions.
-REMEMBERED = 1024
+# Texts whose reading is remembered: a question meets twenty phrasings, and a popular phrasing many questions.
+REMEMBERED = 8192
+_WORDS_REMEMBERED = 16384
 
 
 @lru_cache(REMEMBERED)
 def words(text: str) -> tuple[str, ...]:
     """In lower case, in their order, with straight apostrophes."""
     return tuple(_WORD.findall(text.lower().replace("’", "'")))
+
+
+@lru_cache(REMEMBERED)
+def stems(text: str) -> frozenset[str]:
+    return frozenset(map(stem, words(text)))
 
 
 @lru_cache(REMEMBERED)
@@ -47,6 +53,7 @@ def is_content(word: str) -> bool:
     return word not in _FUNCTION_WORDS and not word[0].isdigit()
 
 
+@lru_cache(_WORDS_REMEMBERED)
 def stem(word: str) -> str:
     """Crude, but the same for most forms of a word."""
     for ending in _ENDINGS:
@@ -57,4 +64,10 @@ def stem(word: str) -> str:
 
 
 def may_be_english(text: str) -> bool:
-    return language_of(text) in {"en", None}
+    return language(text) in {"en", None}
+
+
+@lru_cache(REMEMBERED)
+def language(text: str) -> str | None:
+    """Its ISO 639-1 code; None where that can't be told."""
+    return language_of(text)

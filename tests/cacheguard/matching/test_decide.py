@@ -15,8 +15,9 @@ from cacheguard.matching.decide import (
     Miss,
     MissReason,
     Stale,
+    by_answer,
     decide,
-    nearest_of_each_answer,
+    nearest_first,
 )
 from cacheguard.matching.freshness import Directives, Terms
 from cacheguard.question import Question
@@ -123,7 +124,7 @@ def test_raising_the_threshold_never_adds_a_hit(matches, one, other):
 
 @given(neighbourhoods())
 def test_each_answer_speaks_once_through_its_nearest_phrasing(matches):
-    speaking = nearest_of_each_answer(matches)
+    speaking = [first for first, *_ in by_answer(nearest_first(matches)).values()]
     best = {m.answer.id: max(n.similarity for n in matches if n.answer.id == m.answer.id) for m in matches}
     assert {m.answer.id: m.similarity for m in speaking} == best
     assert [m.similarity for m in speaking] == sorted(best.values(), reverse=True)
