@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from cacheguard.cascade.deadline import Deadline
-from cacheguard.cascade.fitness import needs_of, unfit
+from cacheguard.cascade.fitness import ANY, needs_of, unfit
 from cacheguard.cascade.outcome import PassedOver, Tried
 from cacheguard.cascade.price import reserve_usd
 from cacheguard.cascade.tokens import input_tokens, wanted_tokens
@@ -116,9 +116,11 @@ class Admission:
         if why := self._hindrance(tier, body, limit_s, stands_by=bool(later), is_check=is_check):
             self._pass_over(tier, why)
             return None
-        tokens = 0 if tier.price.is_free else input_tokens(body)
-        wanted = reserve_usd(tier.price, tokens, wanted_tokens(body), tier.pace.output_tokens(now))
-        reservation = self._purse.reserve(wanted)
+        tokens, wanted_usd = 0, 0.0
+        if not tier.price.is_free:
+            tokens = input_tokens(body)
+            wanted_usd = reserve_usd(tier.price, tokens, wanted_tokens(body), tier.pace.output_tokens(now))
+        reservation = self._purse.reserve(wanted_usd)
         if reservation is None:
             self._pass_over(tier, self._purse.why, wait_s=self._purse.resets_in_s)
             return None
@@ -151,7 +153,7 @@ class Admission:
             return "no time was left"
         if not is_check and self.calls_left <= 0:
             return "enough was tried"
-        if why := unfit(tier.abilities, needs_of(body)):
+        if tier.abilities != ANY and (why := unfit(tier.abilities, needs_of(body))):
             return why
         if self._too_long is not None and not self._too_long.fits(tier, body):
             return "its context window is no larger"

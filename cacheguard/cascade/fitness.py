@@ -25,6 +25,10 @@ class Abilities:
     languages: frozenset[str] = frozenset()
 
 
+# Of a tier whose settings say nothing: it can do whatever a request needs.
+ANY = Abilities()
+
+
 @dataclass(frozen=True, slots=True)
 class Needs:
     """What a request needs. tokens: as estimated, of what is sent and of the answer, where the request limits that.

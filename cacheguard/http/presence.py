@@ -23,17 +23,28 @@ class Connected:
 
     async def wait_for(self, waiting: Coroutine[None, None, T]) -> T:
         """What is waited for. Raises ClientGone, having cancelled it, when the client leaves first."""
-        task = asyncio.create_task(waiting)
+        waits = asyncio.current_task()
+        assert waits is not None  # noqa: S101 - a coroutine runs in a task
+        has_left = is_over = False
+
+        def leave(_: asyncio.Task[None]) -> None:
+            nonlocal has_left
+            if not is_over:
+                has_left = True
+                waits.cancel()
+
         gone = asyncio.create_task(self._gone())
+        gone.add_done_callback(leave)
         try:
-            await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
-                raise ClientGone("the client left before its answer came")
-            return task.result()
+            return await waiting
+        except asyncio.CancelledError:
+            if not has_left:
+                raise
+            waits.uncancel()
+            raise ClientGone("the client left before its answer came") from None
         finally:
-            for pending in (task, gone):
-                pending.cancel()
-            await asyncio.gather(task, gone, return_exceptions=True)
+            is_over = True
+            gone.cancel()
 
     async def _gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

@@ -10,13 +10,16 @@ import re
 import time
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Protocol
 
 import aiohttp
+from yarl import URL
 
 from cacheguard.failures import AttemptFailed, FailureClass
+from cacheguard.json_text import to_json
 from cacheguard.providers.event_stream import EventStream
 from cacheguard.providers.outbound import proxy_to, trusted
 from cacheguard.providers.retry_after import retry_after_s
@@ -118,8 +121,9 @@ class Connection:
 
     def __init__(self, manners: Manners, host: Host) -> None:
         self._manners = manners
-        self._base_url = host.base_url
         self._headers = [_headers(manners, host, key) for key in host.keys]
+        # Reading an address takes aiohttp a tenth of a call; a host has few paths, by the models that it is asked for.
+        self._url = lru_cache(maxsize=256)(lambda path: URL(f"{host.base_url}/{path}" if path else host.base_url))
         # Looked up here and not by a first call, which would wait for them.
         self._proxy, self._trusted = proxy_to(host.base_url), trusted()
         # Only connecting is timed here: whoever calls holds the clocks for tokens and total.
@@ -150,7 +154,7 @@ class Connection:
         try:
             return await self._session.request(
                 method,
-                f"{self._base_url}/{path}" if path else self._base_url,
+                self._url(path),
                 data=BytesIO(content) if content else None,
                 headers=self._headers[key],
                 proxy=self._proxy,
@@ -232,7 +236,7 @@ class HttpProvider:
 
     def _content(self, call: Call, *, stream: bool) -> bytes:
         try:
-            return json.dumps(self._wire.request(call, stream=stream)).encode()
+            return to_json(self._wire.request(call, stream=stream))
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as exc:
             why = f"the request can't be said in the provider's format: {exc!r}"
             raise AttemptFailed(FailureClass.BAD_REQUEST, why) from exc

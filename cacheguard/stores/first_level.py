@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Phrasings: with texts of 100 and answers of 500 characters, some 60 MB.
 _KEPT: Final = 50_000
+# A miss looks twice, before the tiers are asked and after.
+_ABSENT: Final = 10_000
 
 
 class Rows(Protocol):
@@ -40,6 +42,7 @@ class FirstLevel:
         self._known: OrderedDict[int, Known] = OrderedDict()
         self._exact: dict[tuple[str, str], int] = {}  # only pairs that the store gave as exact matches
         self._owned: defaultdict[str, set[int]] = defaultdict(set)  # answer id → phrasing ids
+        self._absent: OrderedDict[tuple[str, str], None] = OrderedDict()  # asked for lately, and not there
         self._heard = 0  # how often there were news
 
     def __len__(self) -> int:
@@ -53,13 +56,19 @@ class FirstLevel:
 
     async def exact(self, scope: str, key: str) -> Known | None:
         """As of a store."""
-        if found := self.at_hand(scope, key):
+        if (found := self.at_hand(scope, key)) or (scope, key) in self._absent:
             return found
         heard = self._heard
         found = await self._store.exact(scope, key)
-        if found is not None and self._is_current(heard):
+        if not self._is_current(heard):
+            return found
+        if found is not None:
             self._keep(found)
             self._exact[scope, key] = found.phrasing.id
+        else:
+            self._absent[scope, key] = None
+            if len(self._absent) > _ABSENT:
+                self._absent.popitem(last=False)
         return found
 
     async def known(self, phrasing_ids: Sequence[int]) -> list[Known]:
@@ -89,11 +98,13 @@ class FirstLevel:
             self._heard += 1
             self._known.clear()
             self._exact.clear()
+            self._absent.clear()
             self._owned.clear()
         elif touched:
             self._heard += 1
             for one in touched:
                 self._exact.pop((one.scope, one.key), None)
+                self._absent.pop((one.scope, one.key), None)
                 self._drop(one.phrasing_id)
                 for id_ in tuple(self._owned.get(one.answer_id, ())):
                     self._drop(id_)
