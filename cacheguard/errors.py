@@ -22,6 +22,7 @@ CacheGuardError
 ├── FileUnusable              a file that a command was given can't be read as what it should be
 └── StoreError                the cache's fault; never reaches a client whose tiers are up
     ├── StoreUnusable         can't be read or written
+    │   └── StoreAway         nobody answers there now; it is looked for, and comes back by itself
     ├── RuleChanged           another process has put a rule in force meanwhile
     └── ModelMismatch         its vectors were made by another model
 """
@@ -187,6 +188,10 @@ class StoreError(CacheGuardError):
 
 class StoreUnusable(StoreError):
     """The place can't be read or written: the message names it and the way out."""
+
+
+class StoreAway(StoreUnusable):
+    """Told at once, without asking: others found out before, and look until it is back."""
 
 
 class RuleChanged(StoreError):

@@ -64,9 +64,9 @@ def written_before(older_than: str | None) -> float | None:
 
 def check_lasting(settings: Settings) -> None:
     """Raises ConfigError for a store that ends with this process."""
-    if settings.store.sqlite_path is None:
+    if not settings.store.is_lasting:
         raise ConfigError(
-            f"store.url is {settings.store.url!r}, which begins and ends with each process: "
+            f"store.url is {settings.store.shown!r}, which begins and ends with each process: "
             "name one that lasts, such as sqlite:///./.cacheguard/cache.db"
         )
 

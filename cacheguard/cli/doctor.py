@@ -113,13 +113,14 @@ async def _store(settings: Settings, fingerprint: str | None) -> Finding:
     except StoreError as error:
         return Finding(State.FAILED, "store", str(error))
     holds = f"{counts.answers} answers, {counts.phrasings} phrasings, {counts.labels} labels"
-    return Finding(State.OK, "store", f"{settings.store.url}: {holds}, vectors of this model")
+    return Finding(State.OK, "store", f"{settings.store.shown}: {holds}, vectors of this model")
 
 
 def _folders(settings: Settings) -> list[tuple[str, Path]]:
     """Where the service writes files."""
     database = settings.store.sqlite_path
-    return [("index", settings.index.folder), ("disk", database.parent)] if database else []
+    index = [("index", settings.index.folder)] if settings.store.is_lasting else []
+    return [*index, ("disk", database.parent)] if database else index
 
 
 def _folder(about: str, folder: Path) -> Finding:

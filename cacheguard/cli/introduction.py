@@ -99,7 +99,7 @@ def introduce(loaded: Loaded, found: Found, url: str) -> Iterator[str]:
     yield f"  settings  {loaded.source}"
     for note in loaded.notes:
         yield f"  note      {note}"
-    yield f"  store     {settings.store.url} ({counts.answers} answers, {counts.phrasings} phrasings)"
+    yield f"  store     {settings.store.shown} ({counts.answers} answers, {counts.phrasings} phrasings)"
     yield f"  model     {found.model.name} {settings.embedding.precision}, {found.model.dimension} dimensions"
     for name, tier in settings.tiers.items():
         yield f"  tier      {name}: {_shown(tier, settings, found)}"

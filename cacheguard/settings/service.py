@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_serializer, field_validator, model_validator
 
 from cacheguard.settings.spending import Spending
 from cacheguard.settings.values import (
@@ -23,6 +23,7 @@ from cacheguard.settings.values import (
     Text,
     refuse,
 )
+from cacheguard.stores.redis_place import SCHEMES, RedisPlace, read_place
 
 DEFAULT_TENANT = "default"
 
@@ -93,24 +94,48 @@ class Auth(Section):
 
 
 class Store(Section):
-    url: str = "sqlite:///./.cacheguard/cache.db"
+    url: str = Field(default="sqlite:///./.cacheguard/cache.db", repr=False)
     """Where answers are kept: sqlite:///PATH (relative to the working directory; an absolute path makes four
-    slashes) or memory:// (lost at the end)."""
+    slashes), redis://[USER:PASSWORD@]HOST[:PORT][/DB] for replicas on any machines, memory:// (lost at the end).
+    redis+cluster://HOST,HOST names nodes of a cluster, redis+sentinel://HOST,HOST/SERVICE sentinels of a master;
+    rediss://, rediss+cluster:// and rediss+sentinel:// are encrypted, with ?ssl_ca_certs=FILE, ssl_certfile and
+    ssl_keyfile where the system's certificates won't do."""
 
     @field_validator("url")
     @classmethod
     def _is_known(cls, url: str) -> str:
-        if not re.fullmatch(r"memory://|sqlite:///[^:].*", url):
-            scheme, separator, _ = url.partition("://")
+        scheme, separator, _ = url.partition("://")
+        if separator and scheme in SCHEMES:
+            read_place(url)
+        elif not re.fullmatch(r"memory://|sqlite:///[^:].*", url):
             named = f"has the scheme {scheme!r}" if separator else "names no store"
-            raise ValueError(f"{named}; known: sqlite:///PATH, memory://")
+            raise ValueError(f"{named}; known: sqlite:///PATH, redis://HOST:PORT/DB, memory://")
         return url
+
+    @field_serializer("url", when_used="json")
+    def _masked(self, _: str) -> str:
+        return self.shown
 
     @property
     def sqlite_path(self) -> Path | None:
-        """The database's file; None for the store in memory."""
+        """The database's file; None for another store."""
         scheme, _, path = self.url.partition(":///")
         return Path(path) if scheme == "sqlite" else None
+
+    @property
+    def redis(self) -> RedisPlace | None:
+        """Where the Redis is; None for another store."""
+        return read_place(self.url) if self.url.startswith("redis") else None
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether it outlives the process, and others may share it."""
+        return self.url != "memory://"
+
+    @property
+    def shown(self) -> str:
+        """The URL without its password."""
+        return self.url if self.redis is None else str(self.redis)
 
 
 class Index(Section):

@@ -54,8 +54,8 @@ class Settings(Section):
     @classmethod
     def _workers_share_it(cls, store: Store, info: ValidationInfo) -> Store:
         server: Server | None = info.data.get("server")
-        if server and server.workers > 1 and not store.sqlite_path:
-            refuse(("url",), f"can't be shared by server.workers, {server.workers}; use sqlite:///PATH")
+        if server and server.workers > 1 and not store.is_lasting:
+            refuse(("url",), f"can't be shared by server.workers, {server.workers}; use sqlite:///PATH or redis://HOST")
         return store
 
     @field_validator("tiers")

@@ -234,6 +234,10 @@ class VectorLog(Protocol):
         """The newest change's sequence number, 0 when there never was one. Cheap: it is polled."""
         ...
 
+    async def changed(self, within_s: float) -> None:
+        """Until something was added or removed since the last call, where the store is told so, or the time is over."""
+        ...
+
 
 class News(Protocol):
     """What lets rows be kept in memory: being told which of them were written since."""

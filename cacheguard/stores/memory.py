@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from bisect import insort
 from collections import defaultdict, deque
 from dataclasses import replace
@@ -125,6 +126,9 @@ class MemoryStore:
 
     async def latest_change(self) -> int:
         return self._changes[-1].seq if self._changes else 0
+
+    async def changed(self, within_s: float) -> None:
+        await asyncio.sleep(within_s)  # nobody tells: whoever waits shall look
 
     def news(self) -> list[Touched] | None:
         touched = list(self._touched) if len(self._touched) < (self._touched.maxlen or 0) else None

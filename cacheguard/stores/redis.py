@@ -17,7 +17,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from cacheguard.errors import RuleChanged, StoreError, StoreUnusable
+from cacheguard.errors import RuleChanged, StoreAway, StoreError
 from cacheguard.stores.base import Counts, StoredRule
 from cacheguard.stores.redis_backlog import Backlog
 from cacheguard.stores.redis_rows import (
@@ -64,11 +64,10 @@ _MOST_LATE: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """What an open store holds. late: answers that came while nobody was there. posted: what was served."""
+    """What an open store holds. posted: what was served."""
 
     shards: Shards
     fingerprint: str
-    late: Backlog
     posted: Backlog
 
 
@@ -82,18 +81,29 @@ class RedisStore:
         self._opened: _Opened | None = None
 
     async def open(self, fingerprint: str, *, reembedding: bool = False) -> None:
-        shards = Shards(self._place, fingerprint, self._history, self._go_on)
+        shards = Shards(self._place, fingerprint, self._history, self._go_on, _MOST_LATE)
         await shards.enter(reembedding=reembedding)
-        self._opened = _Opened(
-            shards, fingerprint, Backlog(shards.write, _MOST_LATE), Backlog(shards.read, _MOST_POSTED)
-        )
+        self._opened = _Opened(shards, fingerprint, Backlog(shards.read, _MOST_POSTED))
 
     async def aclose(self) -> None:
         opened, self._opened = self._opened, None
         if opened is not None:
-            await opened.late.aclose()
             await opened.posted.aclose()
             await opened.shards.aclose()
+
+    @property
+    def is_away(self) -> bool:
+        """Whether a shard is."""
+        return self._shards.is_away
+
+    async def remarks(self) -> list[str]:
+        """What is wrong with the way it is set up, in words that name the way out."""
+        return await self._shards.remarks()
+
+    @property
+    def backlog(self) -> Backlog:
+        """Answers that came while nobody was there, and what is to be written again."""
+        return self._shards.late
 
     async def exact(self, scope: str, key: str) -> Known | None:
         found = await self._shards.read(self._of(scope), "exact", scope, digest(key))
@@ -117,9 +127,8 @@ class RedisStore:
             ids = None
             if not await shards.is_elsewhere(f"a:{answer.id}", shard):
                 ids = await shards.write(shard, "keep", 0, *fields)
-        except StoreUnusable:
-            if shards.is_away(shard):
-                self._live.late.put(shard, "keep", 1, *fields)
+        except StoreAway:
+            shards.late.put(shard, "keep", 1, *fields)
             raise
         if ids is None:
             raise StoreError(f"answer {answer.id} belongs to another scope: give a new one a new id")
@@ -180,6 +189,9 @@ class RedisStore:
 
     async def latest_change(self) -> int:
         return await self._shards.feed.latest()
+
+    async def changed(self, within_s: float) -> None:
+        await self._shards.feed.changed(within_s)
 
     def news(self) -> list[Touched] | None:
         return self._shards.feed.news()
@@ -286,7 +298,6 @@ class RedisStore:
     def _go_on(self) -> None:
         """A shard is back."""
         if self._opened is not None:
-            self._opened.late.go_on()
             self._opened.posted.go_on()
 
     async def _of_shard(self, shard: int) -> AsyncIterator[tuple[bytes, Answer, list[Phrasing]]]:

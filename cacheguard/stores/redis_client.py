@@ -9,11 +9,11 @@ from redis import exceptions as theirs
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
-from cacheguard.errors import StoreError, StoreUnusable
+from cacheguard.errors import StoreAway, StoreError, StoreUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -31,15 +31,17 @@ GONE: Final = (
     theirs.ReadOnlyError,  # a master that became a replica
     theirs.MasterDownError,
     theirs.TryAgainError,
-    theirs.SlotNotCoveredError,
+    theirs.RedisClusterException,  # none of its nodes can be reached, or none has a slot
     OSError,
 )
+# Whatever a client raises.
+THEIRS: Final = (theirs.RedisError, theirs.RedisClusterException, OSError)
 _COMPLAINTS: Final = (
     (
         (theirs.AuthenticationError, theirs.AuthorizationError, theirs.NoPermissionError),
         (
             "{place} refuses the user ({said}): correct user and password in store.url, and let its ACL allow"
-            " ~{{cacheguard:* +@all -@dangerous +info +config|get"
+            " ~{{cacheguard:* +@all -@dangerous +info"
         ),
     ),
     (
@@ -51,10 +53,6 @@ _COMPLAINTS: Final = (
     ),
     ((theirs.MovedError,), "{place} is part of a cluster: say redis+cluster:// in store.url"),
     (GONE, "can't reach {place} ({said}): start it, or correct store.url"),
-    (
-        (theirs.RedisClusterException,),
-        "{place} is no cluster that can be used ({said}): say redis:// for a single server, or name a cluster's node",
-    ),
 )
 
 
@@ -87,6 +85,21 @@ def connect(place: RedisPlace, patience_s: float) -> Client:
     return Redis(host=host.name, port=host.port, **options)
 
 
+async def disconnect(client: Client) -> None:
+    """Close all that it opened: its pool leaves those to sentinels open."""
+    if isinstance(client, Redis) and isinstance(client.connection_pool, SentinelConnectionPool):
+        for sentinel in client.connection_pool.sentinel_manager.sentinels:
+            await sentinel.aclose()
+    await client.aclose()
+
+
+async def info(client: Client, section: str) -> list[dict[str, Any]]:
+    """What each server says of itself."""
+    if isinstance(client, RedisCluster):
+        return [await client.info(section, target_nodes=node) for node in client.get_primaries()]
+    return [await client.info(section)]
+
+
 async def ended(tasks: Collection[asyncio.Task[None]]) -> None:
     """Cancel the tasks, which use a client, and wait until they have ended: one that just connects misses the first."""
     waited_for = {task for task in tasks if not task.done()}
@@ -101,9 +114,12 @@ def our_error(place: RedisPlace, exc: Exception) -> StoreError:
     said = str(exc).partition("\n")[0]
     if isinstance(exc, UnicodeEncodeError):
         return StoreError("text with a lone surrogate is not Unicode and can't be kept: mend it first")
+    if "Cluster mode is not enabled" in said:
+        return StoreUnusable(f"{place} is no cluster: say redis:// in store.url")
     for kinds, complaint in _COMPLAINTS:
         if isinstance(exc, kinds):
-            return StoreUnusable(complaint.format(place=place, said=said))
+            unusable = StoreAway if isinstance(exc, GONE) else StoreUnusable
+            return unusable(complaint.format(place=place, said=said))
     if said.startswith("MISCONF"):
         return StoreUnusable(f"{place} can't save and so takes no writes ({said}): make room on its disk")
     if said.startswith("OTHERSCOPE"):

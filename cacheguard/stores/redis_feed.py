@@ -9,17 +9,17 @@ import asyncio
 import json
 from bisect import bisect_right
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
-from redis.exceptions import RedisError
 
-from cacheguard.errors import StoreUnusable
+from cacheguard.errors import StoreAway, StoreUnusable
 from cacheguard.stores.base import Change, Touched
-from cacheguard.stores.redis_client import ended, our_error
+from cacheguard.stores.redis_client import THEIRS, ended, our_error
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 
     from cacheguard.stores.redis_client import Client
     from cacheguard.stores.redis_place import RedisPlace
@@ -73,13 +73,26 @@ class Feed:
     """
 
     def __init__(
-        self, client: Client, place: RedisPlace, history: int, look: Callable[[int], Awaitable[Standing]]
+        self,
+        client: Client,
+        place: RedisPlace,
+        history: int,
+        look: Callable[[int], Awaitable[Standing]],
+        *,
+        on_back: Callable[[int], None],
+        on_others: Callable[[Collection[str]], None],
     ) -> None:
-        """client: with a patience above WAIT_S. look: where a shard stands. Raises StoreError."""
+        """client: with a patience above WAIT_S. look: where a shard stands; it may raise StoreError.
+
+        on_back: told of a shard that is heard again after a break. on_others: told of answers that another process
+        replaced or removed.
+        """
         self._client = client
         self._place = place
         self._history = history
         self._look = look
+        self._on_back = on_back
+        self._on_others = on_others
         self._shards: list[_Shard] = []
         self._log: list[Change] = []
         self._start = self._latest = self._opened = 0
@@ -137,14 +150,16 @@ class Feed:
         first = bisect_right(self._log, after, key=lambda change: change.seq)
         return self._log[first : first + limit]
 
-    async def changed(self) -> None:
-        """Until there are changes that were not there at the last call."""
-        await self._changed.wait()
+    async def changed(self, within_s: float) -> None:
+        """As of a store."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._changed.wait()
         self._changed.clear()
 
     async def _caught_up(self) -> None:
         """Until this process's own changes came by: they are in the history then, in the order of all. Raises
-        StoreUnusable.
+        StoreAway.
         """
         if not any(shard.own for shard in self._shards):
             return
@@ -153,7 +168,7 @@ class Feed:
                 while any(shard.own for shard in self._shards):
                     await self._moved.wait()
         except TimeoutError as exc:
-            raise StoreUnusable(f"the feed of {self._place} does not come: it is tried again") from exc
+            raise StoreAway(f"the feed of {self._place} does not come: it is tried again") from exc
 
     async def _listen(self, number: int) -> None:
         """Read what comes; where the connection breaks, go on behind what was read last."""
@@ -166,7 +181,8 @@ class Feed:
                     self._read(shard, entry, int(fields[b"n"]), fields[b"e"])
                 again_s = _AGAIN_S
             except Exception as exc:  # noqa: BLE001 - the border: a broken client of a cluster raises whatever it likes
-                log.warning("feed_broken", error=type(exc).__name__)
+                if again_s == _AGAIN_S:
+                    log.warning("feed_broken", error=type(exc).__name__)
                 await asyncio.sleep(again_s)
                 again_s = min(2 * again_s, _AGAIN_AT_MOST_S)
                 await self._compare(number)
@@ -190,6 +206,7 @@ class Feed:
             self._apply(told.barred)  # once more: what others said meanwhile came in between
         else:
             self._tell(told)
+            self._on_others({one.answer_id for one in told.touched if one.answer_id})
         self._moved.set()
         self._moved = asyncio.Event()
 
@@ -215,6 +232,7 @@ class Feed:
             shard.born, shard.number, shard.entry = standing.born, standing.number, standing.entry
             self._lose()
             self._apply([(*json.loads(pair), True) for pair in standing.barred])
+        self._on_back(number)
 
     def _lose(self) -> None:
         """Something came and went unread, or what was read is no more: nothing that was read may be relied on."""
@@ -243,7 +261,7 @@ class Feed:
     async def _range(self, shard: _Shard, *bounds: str | int) -> list[Any]:
         try:
             return list(await self._client.execute_command("XRANGE", shard.stream, *bounds))
-        except (RedisError, OSError) as exc:
+        except THEIRS as exc:
             raise our_error(self._place, exc) from exc
 
 

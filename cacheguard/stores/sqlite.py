@@ -171,6 +171,9 @@ class SqliteStore:
             return Vectors(np.empty(0, np.int64), np.empty((0, 0), np.float32))
         return Vectors(*(np.concatenate(parts) for parts in zip(*batches, strict=True)))
 
+    async def changed(self, within_s: float) -> None:
+        await asyncio.sleep(within_s)  # nobody tells: whoever waits shall look
+
     def news(self) -> Sequence[Touched] | None:
         try:
             return self._live.news.read()

@@ -32,7 +32,7 @@ from cacheguard.wiring.storage import open_index, open_model, open_store
 from cacheguard.wiring.tiers import make_tiers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 
     from cacheguard import settings as configured
     from cacheguard.cascade.spending import Ledger
@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 
     Step: TypeAlias = Callable[[], Awaitable[None]]
 
-# How soon an answer that another process wrote is found by similarity; exact matches are found at once.
+# How soon an answer that another process wrote is found by similarity, where the store does not tell of it; exact
+# matches are found at once.
 FOLLOW_EVERY_S = 0.25
 # How soon a rule that was tuned elsewhere is in force here.
 RULES_EVERY_S = 1.0
@@ -151,12 +152,12 @@ class Service:
         self.corridor = Corridor(
             self.routes, cache, upstream, looks, observer=observer, telemetry=self.telemetry, now=self._now
         )
+        self._keep_on(self._follow(index, self.store.changed))
         for every_s, step, do in self._steps(index, ledger):
-            self._open.push_async_callback(_stop, asyncio.create_task(self._repeat(every_s, step, do)))
+            self._keep_on(self._repeat(every_s, step, do))
 
     def _steps(self, index: Partitions, ledger: Ledger) -> Iterator[tuple[float, str, Step]]:
         """What is done again and again: every so many seconds, under a name."""
-        yield FOLLOW_EVERY_S, "follow", index.follow
         yield self.settings.index.snapshot_every_s, "snapshot", index.save
         yield RULES_EVERY_S, "rules", partial(follow, self.store, self._rules)
         yield EXCHANGE_EVERY_S, "spending", partial(self._exchange, ledger)
@@ -176,6 +177,16 @@ class Service:
     async def _embed(self, texts: Sequence[str]) -> Embedded:
         """By the model, which is opened later than routes are made."""
         return await self.embedder.embed(texts)
+
+    def _keep_on(self, doing: Coroutine[None, None, None]) -> None:
+        """Until the service is closed."""
+        self._open.push_async_callback(_stop, asyncio.create_task(doing))
+
+    async def _follow(self, index: Partitions, changed: Callable[[float], Awaitable[None]]) -> None:
+        """Find by similarity what other processes wrote."""
+        while True:
+            await changed(FOLLOW_EVERY_S)
+            await self._once("follow", index.follow)
 
     async def _repeat(self, every_s: float, step: str, do: Step) -> None:
         while True:

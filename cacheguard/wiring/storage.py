@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheguard.stores.memory import MemoryStore
+from cacheguard.stores.redis import RedisStore
 from cacheguard.stores.sqlite import SqliteStore
 from embeddings.opening import open_embedder
 from embeddings.remote import RemoteEndpoint
@@ -25,10 +26,16 @@ async def open_model(settings: configured.Settings) -> Embedder:
 
 async def open_store(settings: configured.Settings, fingerprint: str, *, reembedding: bool = False) -> Store:
     """The store that the settings name, ready for the model with this fingerprint. Raises StoreError."""
-    path = settings.store.sqlite_path
-    store: Store = SqliteStore(path) if path else MemoryStore()
+    store = _make_store(settings)
     await store.open(fingerprint, reembedding=reembedding)
     return store
+
+
+def _make_store(settings: configured.Settings) -> Store:
+    if place := settings.store.redis:
+        return RedisStore(place)
+    path = settings.store.sqlite_path
+    return SqliteStore(path) if path else MemoryStore()
 
 
 def open_index(settings: configured.Settings, store: Store, embedder: Embedder) -> Partitions:
@@ -38,6 +45,6 @@ def open_index(settings: configured.Settings, store: Store, embedder: Embedder) 
         store,
         dimension=spec.dimension,
         fingerprint=spec.fingerprint,
-        folder=settings.index.folder if settings.store.sqlite_path else None,
+        folder=settings.index.folder if settings.store.is_lasting else None,
         max_mb=settings.index.max_mb,
     )

@@ -226,13 +226,24 @@ def test_an_added_default_route_is_noted(loaded):
             "line 2: server.port needs the environment variable PORT: set it, or write ${PORT:-default}",
         ),
         (
-            "store: {url: 'redis://u:pw@h/0'}",
-            "line 1: store.url has the scheme 'redis'; known: sqlite:///PATH, memory://",
+            "store: {url: 'valkey://u:pw@h/0'}",
+            "line 1: store.url has the scheme 'valkey'; known: sqlite:///PATH, redis://HOST:PORT/DB, memory://",
         ),
-        ("store: {url: cache.db}", "line 1: store.url names no store; known: sqlite:///PATH, memory://"),
+        (
+            "store: {url: 'redis://u:pw@h/first'}",
+            "line 1: store.url must end with the number of a database, as in redis://HOST:6379/0, or with its port",
+        ),
+        (
+            "store: {url: 'redis+sentinel://u:pw@h:26379'}",
+            "line 1: store.url must name the master that the sentinels watch: redis+sentinel://HOST:26379/SERVICE",
+        ),
+        (
+            "store: {url: cache.db}",
+            "line 1: store.url names no store; known: sqlite:///PATH, redis://HOST:PORT/DB, memory://",
+        ),
         (
             "store: {url: 'memory://'}\nserver: {workers: 2}",
-            "line 1: store.url can't be shared by server.workers, 2; use sqlite:///PATH",
+            "line 1: store.url can't be shared by server.workers, 2; use sqlite:///PATH or redis://HOST",
         ),
         ("index: {backend: redis}", "line 1: index.backend is 'redis'; known: faiss"),
         (
@@ -516,7 +527,7 @@ def test_all_that_is_wrong_is_said_at_once_in_the_files_order(refusal):
         "auth: {keys: {hunter2: acme}}",
         "auth: {keys: [{key: hunter2}, {key: hunter2}]}",
         "auth: {mode: none, keys: [{key: hunter2}]}",
-        "store: {url: 'redis://me:hunter2@x'}",
+        "store: {url: 'redis://me:hunter2@x/hunter2'}",
         "server: {port: '${SECRET}'}",
     ],
 )
