@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, assert_never
 
 from cacheguard.border import Border
+from cacheguard.cascade.turns import Alone
 from cacheguard.errors import CostBudgetExceeded, SpendingLimitReached, TiersFailed
 from cacheguard.fast_lane import FastLane
 from cacheguard.matching.decide import Hit, Miss, MissReason, Stale, decide
@@ -17,12 +18,14 @@ from cacheguard.scope import bypass_reason, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     import numpy as np
     from numpy.typing import NDArray
 
     from cacheguard.cache import Cache
     from cacheguard.cascade.flight import Flight
+    from cacheguard.cascade.turns import Turns
     from cacheguard.matching.decide import Decision, Match
     from cacheguard.matching.freshness import Directives
     from cacheguard.routes import Route, Routes
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 BROKEN = Recalled(Miss(MissReason.CACHE_BROKEN))
 # By then a tier would have answered. A store's file that someone else holds locked would take 15 s.
 PATIENCE_S = 3.0
+ALONE = Alone()
 
 
 class Observer(Protocol):
@@ -52,6 +56,7 @@ class Corridor:
         upstream: Upstream,
         second_looks: Mapping[str, SecondLook],
         *,
+        turns: Turns,
         observer: Observer,
         telemetry: Telemetry,
         now: Callable[[], float],
@@ -60,6 +65,7 @@ class Corridor:
         self._cache = cache
         self._upstream = upstream
         self._second_looks = second_looks
+        self._turns = turns
         self._fast_lane = FastLane(cache.rows)
         self._observer = observer
         self._popularity = Popularity()
@@ -170,17 +176,24 @@ class Corridor:
             return replace(reply, tried=failed.tried or reply.tried)
 
     async def _anew(self, flight: Flight[Landed], asked: Asked, recalled: Recalled) -> Landed:
-        """Cascade, validate, store: once for everyone who asks this now."""
-        if meanwhile := await self._answered_meanwhile(asked, recalled):
-            return meanwhile
-        plan = asked.route.plan
-        if isinstance(recalled.decision, Stale):  # a better last resort than a template stands by
-            plan = plan.without_template()
-        landed = await self._upstream.land(flight, asked.request, asked.route, plan)
-        if not (landed.may_be_kept and asked.may_be_kept):
-            return landed
-        keep = self._cache.keep(asked, recalled, landed.completion.text, landed.provenance, self._now())
-        return replace(landed, kept=await self._border.cross("keep", keep, None))
+        """Cascade, validate, store: once for everyone who asks this now, of other processes too."""
+        async with self._turn(asked) as waited_s:
+            if meanwhile := await self._answered_meanwhile(asked, recalled):
+                return meanwhile
+            plan = asked.route.plan.after(waited_s)
+            if isinstance(recalled.decision, Stale):  # a better last resort than a template stands by
+                plan = plan.without_template()
+            landed = await self._upstream.land(flight, asked.request, asked.route, plan)
+            if not (landed.may_be_kept and asked.may_be_kept):
+                return landed
+            keep = self._cache.keep(asked, recalled, landed.completion.text, landed.provenance, self._now())
+            return replace(landed, kept=await self._border.cross("keep", keep, None))
+
+    def _turn(self, asked: Asked) -> AbstractAsyncContextManager[float]:
+        """Of those who may wait for each other's answers: for half of their time."""
+        may_share = asked.sharing_key is not None and asked.may_be_kept and asked.route.mode.reads
+        turns = self._turns if may_share else ALONE
+        return turns.turn(asked.scope.key, asked.question.key, asked.route.plan.deadline_s / 2)
 
     async def _answered_meanwhile(self, asked: Asked, recalled: Recalled) -> Landed | None:
         """The answer that another call kept while this question was on its way here."""

@@ -56,6 +56,10 @@ class Plan:
     def template(self) -> Tier | None:
         return next((tier for tier in self.tiers if tier.is_template), None)
 
+    def after(self, waited_s: float) -> Self:
+        """For whom so much of the deadline is gone."""
+        return replace(self, deadline_s=self.deadline_s - waited_s) if waited_s else self
+
     def without_template(self) -> Self:
         """For where a better last resort stands by."""
         return replace(self, tiers=self.models, is_backed=True)

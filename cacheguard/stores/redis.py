@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cacheguard.errors import RuleChanged, StoreAway, StoreError
 from cacheguard.stores.base import Counts, StoredRule
 from cacheguard.stores.redis_backlog import Backlog
+from cacheguard.stores.redis_order import oldest_first
 from cacheguard.stores.redis_rows import (
     MOST_SHARDS,
     answer_fields,
@@ -40,6 +41,7 @@ from cacheguard.stores.redis_rows import (
     whole_of,
 )
 from cacheguard.stores.redis_shards import Shards
+from cacheguard.stores.redis_turns import RedisTurns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -79,6 +81,7 @@ class RedisStore:
         self._place = place
         self._history = history
         self._opened: _Opened | None = None
+        self.turns = RedisTurns(lambda: self._shards)
 
     async def open(self, fingerprint: str, *, reembedding: bool = False) -> None:
         shards = Shards(self._place, fingerprint, self._history, self._go_on, _MOST_LATE)
@@ -165,7 +168,7 @@ class RedisStore:
                 if which.means(answer):
                     yield answer, phrasings
             return
-        async for answer, phrasings in _oldest_first([self._of_shard(shard) for shard in range(len(self._shards))]):
+        async for answer, phrasings in oldest_first([self._of_shard(shard) for shard in range(len(self._shards))]):
             if which.means(answer):
                 yield answer, phrasings
 
@@ -307,14 +310,3 @@ class RedisStore:
             for each in found:
                 yield whole_of(each)
             after = b"(" + found[-1][0]
-
-
-async def _oldest_first(
-    shards: Sequence[AsyncIterator[tuple[bytes, Answer, list[Phrasing]]]],
-) -> AsyncIterator[tuple[Answer, list[Phrasing]]]:
-    """The answers of all shards in one order."""
-    heads = [(await anext(shard, None), shard) for shard in shards]
-    while waiting := [(head, shard) for head, shard in heads if head is not None]:
-        first, its = min(waiting, key=lambda each: each[0][0])
-        yield first[1:]
-        heads = [(await anext(shard, None) if shard is its else head, shard) for head, shard in waiting]

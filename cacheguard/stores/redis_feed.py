@@ -8,19 +8,21 @@ from __future__ import annotations
 import asyncio
 import json
 from bisect import bisect_right
-from collections import deque
-from contextlib import suppress
+from collections import defaultdict, deque
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
 
 from cacheguard.errors import StoreAway, StoreUnusable
-from cacheguard.stores.base import Change, Touched
+from cacheguard.stores.base import Change
 from cacheguard.stores.redis_client import THEIRS, ended, our_error
+from cacheguard.stores.redis_told import Told, moment, read_told
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 
+    from cacheguard.stores.base import Touched
     from cacheguard.stores.redis_client import Client
     from cacheguard.stores.redis_place import RedisPlace
 
@@ -36,14 +38,6 @@ _AGAIN_S: Final = 0.1
 _AGAIN_AT_MOST_S: Final = 1.0
 
 log = structlog.get_logger()
-
-
-class Told(NamedTuple):
-    """What an entry tells."""
-
-    touched: list[Touched]
-    vectors: list[tuple[str, int, bool]]  # scope, phrasing id, whether it is gone
-    barred: list[tuple[str, str, str, bool]]  # scope, key, answer id, whether it is
 
 
 class Standing(NamedTuple):
@@ -99,6 +93,7 @@ class Feed:
         self._touched: deque[Touched] = deque(maxlen=history)
         self._is_lost = False
         self._barred: dict[tuple[str, str], set[str]] = {}  # (scope, key) → answer ids
+        self._turns: defaultdict[tuple[str, str], set[asyncio.Event]] = defaultdict(set)
         self._moved = asyncio.Event()
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -108,7 +103,7 @@ class Feed:
         self._shards = [_Shard(stream, standing) for stream, standing in zip(streams, standings, strict=True)]
         for standing in standings:
             self._apply([(*json.loads(pair), True) for pair in standing.barred])
-        newest = max(_moment(shard.entry)[0] for shard in self._shards)
+        newest = max(moment(shard.entry)[0] for shard in self._shards)
         # Nothing that any process numbered is above it.
         self._start = self._latest = self._opened = (newest + 1 << _IN_A_MS) - 1 if newest else 0
         self._tasks = [asyncio.create_task(self._listen(number)) for number in range(len(streams))]
@@ -118,9 +113,9 @@ class Feed:
 
     def wrote(self, shard: int, entry: bytes, events: bytes) -> None:
         """This process made a change: its news are told at once, and not again when they come by."""
-        if _moment(entry) > _moment(self._shards[shard].entry):
+        if moment(entry) > moment(self._shards[shard].entry):
             self._shards[shard].own.add(entry)
-            self._tell(_told(events))
+            self._tell(read_told(events))
 
     def news(self) -> list[Touched] | None:
         """As of a store."""
@@ -157,6 +152,25 @@ class Feed:
                 await self._changed.wait()
         self._changed.clear()
 
+    @contextmanager
+    def turn_over(self, name: tuple[str, str]) -> Iterator[asyncio.Event]:
+        """Set when a turn of this name, its scope and the digest of its key, is given back from now on."""
+        over = asyncio.Event()
+        self._turns[name].add(over)
+        try:
+            yield over
+        finally:
+            self._turns[name].discard(over)
+            if not self._turns[name]:
+                del self._turns[name]
+
+    async def heard(self, shard: int, entry: bytes, within_s: float) -> None:
+        """Until all up to this entry came by, or the time is over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while moment(self._shards[shard].entry) < moment(entry):
+                    await self._moved.wait()
+
     async def _caught_up(self) -> None:
         """Until this process's own changes came by: they are in the history then, in the order of all. Raises
         StoreAway.
@@ -188,19 +202,22 @@ class Feed:
                 await self._compare(number)
 
     def _read(self, shard: _Shard, entry: bytes, number: int, events: bytes) -> None:
-        told = _told(events)
+        told = read_told(events)
         if number != shard.number + 1:
             self._lose()
         shard.entry, shard.number = entry, number
-        moment = _moment(entry)[0] << _IN_A_MS
+        begins = moment(entry)[0] << _IN_A_MS
         for scope, id_, is_gone in told.vectors:
-            self._latest = max(self._latest + 1, moment)
+            self._latest = max(self._latest + 1, begins)
             self._log.append(Change(self._latest, scope, id_, is_gone))
-        if over := max(0, len(self._log) - self._history):
-            self._start = self._log[over - 1].seq
-            del self._log[:over]
+        if (too_many := len(self._log) - self._history) > 0:
+            self._start = self._log[too_many - 1].seq
+            del self._log[:too_many]
         if told.vectors:
             self._changed.set()
+        for turn in told.turns:
+            for over in self._turns.get(turn, ()):
+                over.set()
         if entry in shard.own:
             shard.own.discard(entry)
             self._apply(told.barred)  # once more: what others said meanwhile came in between
@@ -250,9 +267,11 @@ class Feed:
         found: list[tuple[tuple[int, int], Told]] = []
         for shard in self._shards:
             first = await self._range(shard, "-", "+", "COUNT", 1)
-            if first and first[0][1][b"n"] != b"1" and _moment(first[0][0])[0] >= since:
+            if first and first[0][1][b"n"] != b"1" and moment(first[0][0])[0] >= since:
                 return None
-            found += [(_moment(entry), _told(fields[b"e"])) for entry, fields in await self._range(shard, since, "+")]
+            found += [
+                (moment(entry), read_told(fields[b"e"])) for entry, fields in await self._range(shard, since, "+")
+            ]
         found.sort(key=lambda each: each[0])
         changes = [change for _, told in found for change in told.vectors]
         # The last has the number of the newest when this began: whoever has it goes on with what came since.
@@ -263,32 +282,3 @@ class Feed:
             return list(await self._client.execute_command("XRANGE", shard.stream, *bounds))
         except THEIRS as exc:
             raise our_error(self._place, exc) from exc
-
-
-def _moment(entry: bytes) -> tuple[int, int]:
-    """A stream entry's id as numbers: Unix milliseconds, and which in that one."""
-    ms, _, nth = entry.partition(b"-")
-    return int(ms), int(nth)
-
-
-def _told(events: bytes) -> Told:
-    told = Told([], [], [])
-    scope, key, phrasing_id = "", "", 0
-    each: Iterator[str] = iter(json.loads(events))
-    for kind, value in zip(each, each, strict=True):
-        match kind:
-            case "s":
-                scope = value
-            case "a":
-                told.touched.append(Touched(value))
-            case "p":
-                phrasing_id = int(value)
-            case "k":
-                key = value
-                told.touched.append(Touched("", scope, key, phrasing_id))
-                phrasing_id = 0
-            case "+" | "-":
-                told.vectors.append((scope, int(value), kind == "-"))
-            case _:  # x or y
-                told.barred.append((scope, key, value, kind == "x"))
-    return told

@@ -25,7 +25,7 @@ _TOGETHER: Final = 128
 _FIRST_LOOK_S: Final = 0.05
 _LOOK_EVERY_S: Final = 0.5
 # What some scripts have in common stands before each of them.
-_WRITING: Final = ("keep", "add_phrasings", "remove", "remove_phrasing", "put_vectors", "add_labels")
+_WRITING: Final = ("keep", "add_phrasings", "remove", "remove_phrasing", "put_vectors", "add_labels", "give_turn")
 _BEFORE: Final = {**dict.fromkeys(_WRITING, "rows"), "answers": "whole", "some_answers": "whole"}
 
 

@@ -109,7 +109,8 @@ class Shards:
         result, entry, events = await self._lines[shard].run(script, self._fingerprint, self._history, *arguments)
         if entry:
             self.feed.wrote(shard, entry, events)
-            self._recent.add(shard, script, arguments)
+            if script != "give_turn":
+                self._recent.add(shard, script, arguments)
         return result
 
     async def write_everywhere(self, script: str, *arguments: Any) -> list[Any]:

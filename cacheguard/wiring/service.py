@@ -28,7 +28,7 @@ from cacheguard.wiring.providers import make_provider
 from cacheguard.wiring.routes import make_route
 from cacheguard.wiring.second_look import open_second_look
 from cacheguard.wiring.spending import make_ledger
-from cacheguard.wiring.storage import open_index, open_model, open_store
+from cacheguard.wiring.storage import make_turns, open_index, open_model, open_store
 from cacheguard.wiring.tiers import make_tiers
 
 if TYPE_CHECKING:
@@ -150,7 +150,14 @@ class Service:
         for look in looks.values():
             self._open.push_async_callback(look.aclose)
         self.corridor = Corridor(
-            self.routes, cache, upstream, looks, observer=observer, telemetry=self.telemetry, now=self._now
+            self.routes,
+            cache,
+            upstream,
+            looks,
+            turns=make_turns(self.store),
+            observer=observer,
+            telemetry=self.telemetry,
+            now=self._now,
         )
         self._keep_on(self._follow(index, self.store.changed))
         for every_s, step, do in self._steps(index, ledger):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cacheguard.cascade.turns import Alone
 from cacheguard.stores.memory import MemoryStore
 from cacheguard.stores.redis import RedisStore
 from cacheguard.stores.sqlite import SqliteStore
@@ -13,6 +14,7 @@ from index.partitions import Partitions
 
 if TYPE_CHECKING:
     from cacheguard import settings as configured
+    from cacheguard.cascade.turns import Turns
     from cacheguard.stores.base import Store
     from embeddings.base import Embedder
 
@@ -36,6 +38,11 @@ def _make_store(settings: configured.Settings) -> Store:
         return RedisStore(place)
     path = settings.store.sqlite_path
     return SqliteStore(path) if path else MemoryStore()
+
+
+def make_turns(store: Store) -> Turns:
+    """How processes that share the store share their calls too."""
+    return store.turns if isinstance(store, RedisStore) else Alone()
 
 
 def open_index(settings: configured.Settings, store: Store, embedder: Embedder) -> Partitions:

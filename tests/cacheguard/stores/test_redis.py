@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -16,6 +17,7 @@ from cacheguard.stores.base import Account, Label, NewPhrasing, SpendingKey
 from cacheguard.stores.redis import RedisStore
 from cacheguard.stores.redis_place import read_place
 from cacheguard.stores.redis_rows import answer_fields, phrasing_fields
+from cacheguard.stores.redis_turns import _Turn
 from cacheguard.types import Answer, Origin, Provenance, new_answer_id
 
 PATIENCE_S = 60
@@ -176,6 +178,47 @@ async def test_spending_that_is_told_twice_is_added_once(redis_url):
         for _ in range(2):
             assert await store._shards.read(0, "add_spending", *named) == [b"0.5"]
         assert await store.add_spending({key: 0.0}) == {key: 0.5}
+
+
+# Turns
+
+
+async def test_who_asks_the_same_waits_until_the_turn_is_given_back(shared):
+    async with opened(shared, 2) as (one, other):
+        entered = asyncio.Event()
+
+        async def ask():
+            async with other.turns.turn("scope", "k", PATIENCE_S) as waited_s:
+                entered.set()
+                return waited_s
+
+        async with one.turns.turn("scope", "k", PATIENCE_S) as waited_s:
+            assert waited_s < PATIENCE_S
+            asking = asyncio.create_task(ask())
+            async with other.turns.turn("scope", "another", PATIENCE_S):
+                assert not entered.is_set()
+        assert 0 < await asking < PATIENCE_S
+
+
+async def test_nobody_waits_longer_than_its_patience(shared):
+    async with opened(shared, 2) as (one, other), one.turns.turn("scope", "k", PATIENCE_S):
+        async with other.turns.turn("scope", "k", 0.05) as waited_s:
+            assert waited_s >= 0.05
+
+
+async def test_the_turn_of_a_process_that_died_runs_out(shared, monkeypatch):
+    monkeypatch.setattr("cacheguard.stores.redis_turns.LASTS_S", 0.1)
+    async with opened(shared, 2) as (dead, other):
+        await _Turn(dead._shards, "scope", "k").enter(PATIENCE_S)
+        async with other.turns.turn("scope", "k", PATIENCE_S) as waited_s:
+            assert waited_s < PATIENCE_S
+
+
+async def test_turns_are_nobodys_while_the_redis_is_away(redis_server):
+    async with opened(redis_server.url) as (store,):
+        redis_server.kill()
+        async with store.turns.turn("scope", "k", PATIENCE_S) as waited_s:
+            assert waited_s < PATIENCE_S
 
 
 # Places, and what is wrong with them
