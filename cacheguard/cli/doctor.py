@@ -32,6 +32,7 @@ class State(StrEnum):
     OK = "ok"
     FAILED = "failed"
     SKIPPED = "skipped"
+    WARNING = "warning"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,8 @@ async def examine(loaded: Loaded) -> AsyncIterator[Finding]:
     yield Finding(State.OK, "settings", loaded.source)
     model, fingerprint = await _model(settings)
     yield model
-    yield await _store(settings, fingerprint)
+    for finding in await _store(settings, fingerprint):
+        yield finding
     for about, folder in _folders(settings):
         yield _folder(about, folder)
     asked = {tier.provider for tier in settings.tiers.values() if hasattr(tier, "provider")}
@@ -102,18 +104,20 @@ async def _model(settings: Settings) -> tuple[Finding, str | None]:
     return Finding(State.OK, "model", said), spec.fingerprint
 
 
-async def _store(settings: Settings, fingerprint: str | None) -> Finding:
+async def _store(settings: Settings, fingerprint: str | None) -> list[Finding]:
     """Opening it writes to it, and compares its vectors' model with ours."""
-    from cacheguard.cli.introduction import count
+    from cacheguard.cli.introduction import look_into_store
 
     if fingerprint is None:
-        return Finding(State.SKIPPED, "store", "its vectors can't be compared with a model that doesn't work")
+        return [Finding(State.SKIPPED, "store", "its vectors can't be compared with a model that doesn't work")]
     try:
-        counts = await count(settings, fingerprint)
+        held = await look_into_store(settings, fingerprint)
     except StoreError as error:
-        return Finding(State.FAILED, "store", str(error))
+        return [Finding(State.FAILED, "store", str(error))]
+    counts = held.counts
     holds = f"{counts.answers} answers, {counts.phrasings} phrasings, {counts.labels} labels"
-    return Finding(State.OK, "store", f"{settings.store.shown}: {holds}, vectors of this model")
+    found = Finding(State.OK, "store", f"{settings.store.shown}: {holds}, vectors of this model")
+    return [found, *(Finding(State.WARNING, "store", remark) for remark in held.remarks)]
 
 
 def _folders(settings: Settings) -> list[tuple[str, Path]]:

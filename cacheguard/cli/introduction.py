@@ -23,11 +23,19 @@ PROBE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What a store holds, and what is unwise about it."""
+
+    counts: Counts
+    remarks: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """silent: names of the providers on this machine where nothing listens."""
 
     model: EmbedderSpec
-    counts: Counts
+    store: Held
     silent: frozenset[str]
 
 
@@ -37,7 +45,7 @@ async def look_ahead(settings: Settings) -> Found:
     Raises EmbeddingError and StoreError.
     """
     model = await model_spec(settings)
-    return Found(model, await count(settings, model.fingerprint), await silent_providers(settings))
+    return Found(model, await look_into_store(settings, model.fingerprint), await silent_providers(settings))
 
 
 async def model_spec(settings: Settings) -> EmbedderSpec:
@@ -54,13 +62,13 @@ async def model_spec(settings: Settings) -> EmbedderSpec:
         await embedder.aclose()
 
 
-async def count(settings: Settings, fingerprint: str) -> Counts:
-    """What the store holds. Raises StoreError, ModelMismatch among them."""
+async def look_into_store(settings: Settings, fingerprint: str) -> Held:
+    """Raises StoreError, ModelMismatch among them."""
     from cacheguard.wiring import open_store
 
     store = await open_store(settings, fingerprint)
     try:
-        return await store.counts()
+        return Held(await store.counts(), await store.remarks())
     finally:
         await store.aclose()
 
@@ -94,12 +102,14 @@ async def _listens(url: str) -> bool:
 
 def introduce(loaded: Loaded, found: Found, url: str) -> Iterator[str]:
     """Line by line, for people."""
-    settings, counts = loaded.settings, found.counts
+    settings, counts = loaded.settings, found.store.counts
     yield f"CacheGuard {cacheguard.__version__}"
     yield f"  settings  {loaded.source}"
     for note in loaded.notes:
         yield f"  note      {note}"
     yield f"  store     {settings.store.shown} ({counts.answers} answers, {counts.phrasings} phrasings)"
+    for remark in found.store.remarks:
+        yield f"  note      the store: {remark}"
     yield f"  model     {found.model.name} {settings.embedding.precision}, {found.model.dimension} dimensions"
     for name, tier in settings.tiers.items():
         yield f"  tier      {name}: {_shown(tier, settings, found)}"

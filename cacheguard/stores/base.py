@@ -336,6 +336,10 @@ class Store(Answers, News, VectorLog, Labels, Reembedding, Spending, StoredRules
 
     async def counts(self) -> Counts: ...
 
+    async def remarks(self) -> list[str]:
+        """What is unwise about the place, each with the way out."""
+        ...
+
     async def aclose(self) -> None:
         """Finish what was begun and let go of files and connections."""
         ...

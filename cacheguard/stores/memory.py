@@ -196,6 +196,9 @@ class MemoryStore:
     async def rules_in_force(self) -> list[StoredRule]:
         return [rules[-1] for rules in self._rules.values() if rules]
 
+    async def remarks(self) -> list[str]:
+        return []
+
     async def counts(self) -> Counts:
         return Counts(
             answers=len(self._answers),

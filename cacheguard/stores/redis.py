@@ -100,13 +100,17 @@ class RedisStore:
         return self._shards.is_away
 
     async def remarks(self) -> list[str]:
-        """What is wrong with the way it is set up, in words that name the way out."""
         return await self._shards.remarks()
 
     @property
-    def backlog(self) -> Backlog:
+    def waiting_writes(self) -> int:
         """Answers that came while nobody was there, and what is to be written again."""
-        return self._shards.late
+        return len(self._shards.late)
+
+    @property
+    def dropped_writes(self) -> int:
+        """How many of them found no room."""
+        return self._shards.late.dropped
 
     async def exact(self, scope: str, key: str) -> Known | None:
         found = await self._shards.read(self._of(scope), "exact", scope, digest(key))

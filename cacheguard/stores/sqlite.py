@@ -256,6 +256,9 @@ class SqliteStore:
         )
         return [StoredRule(*row) for row in rows]
 
+    async def remarks(self) -> list[str]:
+        return []
+
     async def counts(self) -> Counts:
         ((*numbers,),) = await self._scan(
             "SELECT (SELECT count(*) FROM answers), (SELECT count(*) FROM phrasings),"

@@ -31,11 +31,23 @@ class Promise(Protocol):
     def is_broken(self) -> bool: ...
 
 
+class Remote(Protocol):
+    """A store that may be away. dropped_writes: those that found no room to wait for it."""
+
+    @property
+    def is_away(self) -> bool: ...
+    @property
+    def waiting_writes(self) -> int: ...
+    @property
+    def dropped_writes(self) -> int: ...
+
+
 class Telemetry:
     """Counts into a registry of its own and logs through structlog. Labels are names from the settings, no texts."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.traces = Traces()
+        self._registry = registry
         self._log = structlog.get_logger("cacheguard")
         self._answers = Counter("cacheguard_answers", "Answers given", ["route", "outcome"], registry=registry)
         self._seconds = Histogram(
@@ -99,6 +111,16 @@ class Telemetry:
                     key_left_alone = partial(_is_key_left_alone, tier, key, clock)
                     self._key_left_alone.labels(tier.name, str(key + 1)).set_function(key_left_alone)
                 tier.health.keys.ring.alert = self.key_died
+
+    def watch_store(self, store: Remote) -> None:
+        """Show whenever the metrics are read whether it is there."""
+        shown: dict[str, tuple[str, Callable[[], float]]] = {
+            "away": ("1 while no answer comes from the store", lambda: store.is_away),
+            "writes_waiting": ("Answers that are kept when the store is back", lambda: store.waiting_writes),
+            "writes_dropped": ("Answers that found no room to wait for it", lambda: store.dropped_writes),
+        }
+        for name, (meaning, look) in shown.items():
+            Gauge(f"cacheguard_store_{name}", meaning, registry=self._registry).set_function(look)
 
     def watch_promises(self, promises: Mapping[str, Promise]) -> None:
         """Show by route which are broken, whenever the metrics are read."""

@@ -28,7 +28,7 @@ from cacheguard.wiring.providers import make_provider
 from cacheguard.wiring.routes import make_route
 from cacheguard.wiring.second_look import open_second_look
 from cacheguard.wiring.spending import make_ledger
-from cacheguard.wiring.storage import make_turns, open_index, open_model, open_store
+from cacheguard.wiring.storage import make_turns, open_index, open_model, open_store, watch_store
 from cacheguard.wiring.tiers import make_tiers
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ class Service:
         self._open.push_async_callback(embedder.aclose)
         self.store = await open_store(self.settings, embedder.spec.fingerprint)
         self._open.push_async_callback(self.store.aclose)
+        watch_store(self.store, self.telemetry)
         index = open_index(self.settings, self.store, embedder)
         self._open.push_async_callback(index.aclose)
         self._open.push_async_callback(self._once, "snapshot", index.save)

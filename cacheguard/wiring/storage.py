@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cacheguard import settings as configured
     from cacheguard.cascade.turns import Turns
     from cacheguard.stores.base import Store
+    from cacheguard.telemetry.events import Telemetry
     from embeddings.base import Embedder
 
 
@@ -43,6 +44,12 @@ def _make_store(settings: configured.Settings) -> Store:
 def make_turns(store: Store) -> Turns:
     """How processes that share the store share their calls too."""
     return store.turns if isinstance(store, RedisStore) else Alone()
+
+
+def watch_store(store: Store, telemetry: Telemetry) -> None:
+    """Show whether a store on another machine is there."""
+    if isinstance(store, RedisStore):
+        telemetry.watch_store(store)
 
 
 def open_index(settings: configured.Settings, store: Store, embedder: Embedder) -> Partitions:

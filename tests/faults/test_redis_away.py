@@ -28,7 +28,7 @@ def back(service, redis):
     """Until the service has found it again."""
     redis.start()
     store = service.service.store
-    while store.is_away or len(store.backlog):
+    while store.is_away or store.waiting_writes:
         service.provider.calls  # noqa: B018 - every look gives both servers a turn
 
 
@@ -49,6 +49,7 @@ def test_an_answer_that_came_meanwhile_is_kept_when_it_is_back(service, redis_se
     asker = service.asker()
     redis_server.kill()
     asker.ask(PARCEL)
+    assert (service.metric("cacheguard_store_away"), service.metric("cacheguard_store_writes_waiting")) == (1, 1)
     back(service, redis_server)
     assert asker.status(PARCEL) == EXACT
 

@@ -143,7 +143,7 @@ async def test_what_a_killed_redis_had_acknowledged_is_there_when_it_is_back(red
         with pytest.raises(StoreAway):
             await store.keep(answer("late"), [asked("late")])
         redis_server.start()
-        while store.is_away or len(store.backlog):
+        while store.is_away or store.waiting_writes:
             await store.changed(0.01)
         for n in range(50):
             assert (await store.exact("scope", str(n))).answer.text == str(n)
@@ -168,7 +168,7 @@ async def test_more_than_may_wait_is_dropped_and_counted(redis_server, monkeypat
         for n in range(5):
             with pytest.raises(StoreAway):
                 await store.keep(answer(), [asked(str(n))])
-        assert (len(store.backlog), store.backlog.dropped) == (3, 2)
+        assert (store.waiting_writes, store.dropped_writes) == (3, 2)
 
 
 async def test_spending_that_is_told_twice_is_added_once(redis_url):
@@ -201,9 +201,12 @@ async def test_who_asks_the_same_waits_until_the_turn_is_given_back(shared):
 
 
 async def test_nobody_waits_longer_than_its_patience(shared):
-    async with opened(shared, 2) as (one, other), one.turns.turn("scope", "k", PATIENCE_S):
-        async with other.turns.turn("scope", "k", 0.05) as waited_s:
-            assert waited_s >= 0.05
+    async with (
+        opened(shared, 2) as (one, other),
+        one.turns.turn("scope", "k", PATIENCE_S),
+        other.turns.turn("scope", "k", 0.05) as waited_s,
+    ):
+        assert waited_s >= 0.05
 
 
 async def test_the_turn_of_a_process_that_died_runs_out(shared, monkeypatch):
