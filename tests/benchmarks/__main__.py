@@ -20,7 +20,7 @@ PEERS = ("peers",)
 # Each measures what is promised of hits, on the public question sets, in some minutes.
 HITS = ("quality", "promise", "drift", "decisions")
 # Each looks for a constant of the code or plays a whole log or day, takes longer, and prints tables of its own.
-STUDIES = ("context", "day", "guards", "hedge", "index_size", "replay", "threshold")
+STUDIES = ("context", "day", "guards", "hedge", "index_size", "replay", "replicas", "threshold")
 
 
 def main() -> None:

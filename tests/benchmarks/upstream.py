@@ -1,7 +1,7 @@
 """The lightest provider that is still one: it gives the same chat completion to whatever is posted.
 
 What stands between it and a client is measured, so it reads nothing of a request but its length. It counts the calls.
-Run it with `python -m tests.benchmarks.upstream PORT`.
+Run it with `python -m tests.benchmarks.upstream PORT [WAIT_MS]`.
 """
 
 from __future__ import annotations
@@ -44,10 +44,11 @@ _COMPLETED = _answer(_COMPLETION)
 
 
 class Calls:
-    """How many were posted."""
+    """How many were posted. wait_s: what an answer takes."""
 
-    def __init__(self) -> None:
+    def __init__(self, wait_s: float) -> None:
         self.number = 0
+        self.wait_s = wait_s
 
 
 class Connection(asyncio.Protocol):
@@ -70,18 +71,22 @@ class Connection(asyncio.Protocol):
             return
         if self._received.startswith(b"POST "):
             self._calls.number += 1
-            self._transport.write(_COMPLETED)
+            if self._calls.wait_s:
+                asyncio.get_running_loop().call_later(self._calls.wait_s, self._transport.write, _COMPLETED)
+            else:
+                self._transport.write(_COMPLETED)
         else:
             self._transport.write(_answer(b"%d" % self._calls.number))
         self._received = b""
 
 
-async def serve(port: int) -> None:
-    calls = Calls()
+async def serve(port: int, wait_s: float) -> None:
+    calls = Calls(wait_s)
     server = await asyncio.get_running_loop().create_server(lambda: Connection(calls), "127.0.0.1", port)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(int(sys.argv[1])))
+        port, wait_ms = (*sys.argv[1:], 0)[:2]
+        runner.run(serve(int(port), float(wait_ms) / 1000))

@@ -129,3 +129,10 @@ def test_the_effective_settings_name_keys_as_a_file_does():
         "complete",
         "not_refusal",
     ]
+
+
+def test_a_password_in_the_stores_url_is_not_shown():
+    found = settings(store={"url": "redis://me:s3cret@cache:6379/1"})
+    assert effective(found)["store"]["url"] == found.store.shown == "redis://me@cache:6379/1"
+    assert "s3cret" not in effective_yaml(found) + repr(found)
+    assert found.store.redis.password == "s3cret"

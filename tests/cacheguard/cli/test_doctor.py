@@ -86,3 +86,16 @@ def test_wrong_settings_are_a_failed_line(tmp_path):
     done = run(tmp_path, "doctor")
     assert done.returncode == 1
     assert done.stdout.startswith("failed   settings            cacheguard.yaml, line 1: stroe is unknown")
+
+
+def test_a_redis_is_looked_into_and_what_is_unwise_about_it_is_a_warning(tmp_path, redis_server):
+    with redis_server.client() as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        client.config_set("requirepass", "s3cret")
+    with simulated() as host:
+        configure(tmp_path, host.base_url, store={"url": redis_server.url.replace("redis://", "redis://:s3cret@")})
+        done = run(tmp_path, "doctor")
+    assert done.returncode == 0, done.stdout
+    assert f"ok       store               {redis_server.url.removesuffix('/0')}: 0 answers" in done.stdout
+    assert "warning  store               it throws keys away when it is full (allkeys-lru)" in done.stdout
+    assert "s3cret" not in done.stdout
