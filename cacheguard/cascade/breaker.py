@@ -82,6 +82,7 @@ class Breaker:
         self._successes = 0
         self._probing = False
         self._looked_at = 0.0
+        self._suspected_until = 0.0
         self.reason = ""
 
     def state(self, now: float) -> State:
@@ -97,6 +98,10 @@ class Breaker:
             return None
         self._probing, self._looked_at = True, now
         return Permit(is_probe=True)
+
+    def suspect(self, until: float) -> None:
+        """Elsewhere it fails: until then, one failure here is enough."""
+        self._suspected_until = max(self._suspected_until, until)
 
     def retry_at(self) -> float:
         """When a call may be admitted again; in the past where one may be now."""
@@ -151,6 +156,8 @@ class Breaker:
         self.reason = reason
 
     def _sick(self, now: float) -> str | None:
+        if self._failed_in_a_row and now < self._suspected_until:
+            return "a call failed, as elsewhere"
         votes = self._window.votes(now)
         calls = votes.total()
         if calls < self._terms.minimum_calls:

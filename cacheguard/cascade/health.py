@@ -84,6 +84,14 @@ class Health:
         elif failure.failure in {FailureClass.QUOTA, FailureClass.AUTH}:
             self.keys.ring.die(key, failure.failure, now)
 
+    def suspect(self, until: float) -> None:
+        """Calls fail elsewhere: until then, one that fails here is enough to leave the tier alone."""
+        self._calls.suspect(until)
+
+    def calls(self, now: float) -> State:
+        """Of the breaker for its calls alone."""
+        return self._calls.state(now)
+
     def forget(self) -> None:
         """Ask again as if nothing had been: somebody has seen to it."""
         self.keys.forget()

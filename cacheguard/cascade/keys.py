@@ -64,6 +64,7 @@ class Keys:
     def __init__(self, ring: KeyRing) -> None:
         self.ring = ring
         self._limits = tuple(Block() for _ in ring.blocks)
+        self._heard = tuple(Block() for _ in ring.blocks)  # of other processes
         self._turn = 0
 
     def __len__(self) -> int:
@@ -85,22 +86,34 @@ class Keys:
 
     def until(self, key: int) -> float:
         """When it may be used; in the past where it may be now."""
-        return max(self.ring.blocks[key].until, self._limits[key].until)
+        return max(self.ring.blocks[key].until, self._limits[key].until, self._heard[key].until)
 
     def retry_at(self) -> float:
         """When the first of them may be used."""
         return min(self.until(key) for key in range(len(self)))
 
     def blocked(self, now: float) -> Iterator[Blocked]:
-        """By key; that it is dead stands before that it is at its limit."""
-        for key, blocks in enumerate(zip(self.ring.blocks, self._limits, strict=True)):
-            yield from (Blocked(key, block.reason, block.until) for block in blocks if now < block.until)
+        """By key; that it is dead stands before that it is at its limit, and both before what others say of it."""
+        yield from _blocked(now, self.ring.blocks, self._limits, self._heard)
+
+    def found(self, now: float) -> Iterator[Blocked]:
+        """The same without what others say."""
+        yield from _blocked(now, self.ring.blocks, self._limits)
+
+    def hear(self, key: int, reason: str, until: float) -> None:
+        """Another process may not use it."""
+        self._heard[key].extend(until, reason)
 
     def forget(self) -> None:
         """Use them all again: somebody has seen to it."""
-        for block in (*self.ring.blocks, *self._limits):
+        for block in (*self.ring.blocks, *self._limits, *self._heard):
             block.until = 0.0
 
 
 def _tell_nobody(provider: str, key: int, reason: str) -> None:
     pass
+
+
+def _blocked(now: float, *kinds: tuple[Block, ...]) -> Iterator[Blocked]:
+    for key, blocks in enumerate(zip(*kinds, strict=True)):
+        yield from (Blocked(key, block.reason, block.until) for block in blocks if now < block.until)

@@ -81,6 +81,7 @@ class RedisStore:
         self._place = place
         self._history = history
         self._opened: _Opened | None = None
+        self._name = secrets.token_hex(8)
         self.turns = RedisTurns(lambda: self._shards)
 
     async def open(self, fingerprint: str, *, reembedding: bool = False) -> None:
@@ -267,6 +268,11 @@ class RedisStore:
 
     async def rules_in_force(self) -> list[StoredRule]:
         return [rule_of(whole) for whole in await self._shards.ask(0, "HVALS", "rules")]
+
+    async def share_hints(self, said: str, lasting_s: float) -> list[str]:
+        """What other processes say, of which each says one thing at a time. said: "" for nothing. Raises StoreError."""
+        others = await self._shards.read(0, "hints", self._name, said, int(lasting_s * 1000))
+        return [other.decode() for other in others]
 
     async def counts(self) -> Counts:
         everywhere = self._shards.ask_everywhere

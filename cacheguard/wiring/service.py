@@ -23,6 +23,7 @@ from cacheguard.settings import ModelTier
 from cacheguard.telemetry.events import Telemetry
 from cacheguard.tenants import Tenants
 from cacheguard.upstream import Upstream
+from cacheguard.wiring.hints import HINT_EVERY_S, share_hints
 from cacheguard.wiring.oversight import make_overseers
 from cacheguard.wiring.providers import make_provider
 from cacheguard.wiring.routes import make_route
@@ -169,6 +170,7 @@ class Service:
         yield self.settings.index.snapshot_every_s, "snapshot", index.save
         yield RULES_EVERY_S, "rules", partial(follow, self.store, self._rules)
         yield EXCHANGE_EVERY_S, "spending", partial(self._exchange, ledger)
+        yield HINT_EVERY_S, "hints", share_hints(self.store, self.tiers, self.clock)
         yield from self._probes()
 
     def _probes(self) -> Iterator[tuple[float, str, Step]]:

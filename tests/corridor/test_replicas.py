@@ -114,6 +114,15 @@ async def test_who_waits_for_a_call_that_fails_asks_itself(askers, replicas):
     assert statuses[0] == 200
 
 
+async def test_a_tier_that_one_must_leave_alone_is_left_alone_by_the_other(askers, replicas):
+    one, other = replicas
+    one.provider.play({"status": 429, "retry_after_s": 1000})
+    askers[0].ask(LIMIT)
+    health = other.service.tiers["strong"].health
+    await other.waits_for(lambda: health.keys.retry_at() > other.service.clock())
+    assert [block.reason for block in health.keys.blocked(other.service.clock())] == ["rate_limit"]
+
+
 def test_a_stale_answer_is_refreshed_once(replicas, askers):
     one, _ = replicas
     askers[0].ask(LIMIT)
