@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -10,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import redis
-from redis_servers import RedisServer
+from redis_servers import RedisServer, free_port
 
 from cacheguard.errors import StoreAway, StoreError, StoreUnusable
 from cacheguard.stores.base import Account, Label, NewPhrasing, SpendingKey
@@ -303,3 +304,32 @@ async def test_a_master_is_found_by_its_sentinel(redis_server, redis_program, tm
             except StoreUnusable:  # it has not looked yet
                 continue
         raise AssertionError("no master")
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """Of 127.0.0.1, signed by itself; its key lies beside it."""
+    path = tmp_path / "cert.pem"
+    subject = ("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "1")
+    made = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", *subject, "-keyout", tmp_path / "key.pem", "-out", path)
+    subprocess.run(["openssl", *made], check=True, capture_output=True)
+    return path
+
+
+async def test_an_encrypted_place_is_used_with_its_certificate(redis_program, tmp_path, certificate):
+    port = free_port()
+    files = (
+        "--tls-cert-file",
+        str(certificate),
+        "--tls-key-file",
+        str(tmp_path / "key.pem"),
+        "--tls-ca-cert-file",
+        str(certificate),
+    )
+    with RedisServer(redis_program, tmp_path, "--tls-port", str(port), "--tls-auth-clients", "no", *files):
+        async with opened(f"rediss://127.0.0.1:{port}?ssl_ca_certs={certificate}") as (store,):
+            await store.keep(answer(), [asked("k")])
+            assert (await store.exact("scope", "k")).answer.text == "yes"
+        with pytest.raises(StoreUnusable, match="certificate"):
+            async with opened(f"rediss://127.0.0.1:{port}"):
+                pass
