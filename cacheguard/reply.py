@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from cacheguard.cascade.outcome import Streaming, Tried
     from cacheguard.matching.decide import Decision
     from cacheguard.matching.freshness import Directives
-    from cacheguard.providers.base import Chunk, Completion
+    from cacheguard.providers.base import Completion
+    from cacheguard.providers.chat_shape import ChunkText
     from cacheguard.types import Provenance
 
 
@@ -90,7 +91,7 @@ class Reply:
     status: CacheStatus
     route: str
     completion_id: str
-    content: Completion | AsyncGenerator[Chunk, None]
+    content: Completion | AsyncGenerator[ChunkText, None]
     tier: str
     age_s: float | None = None
     entry: str = ""
@@ -144,7 +145,7 @@ def streamed_reply(
     route: str,
     streaming: Streaming,
     completion_id: str,
-    content: AsyncGenerator[Chunk, None],
+    content: AsyncGenerator[ChunkText, None],
 ) -> Reply:
     """A reply from a tier that has begun to speak; whether it will be stored can't be said yet."""
     return Reply(

@@ -12,6 +12,7 @@ from cacheguard.cascade.outcome import Answered, Failed, Streaming
 from cacheguard.completion_id import new_id
 from cacheguard.errors import NotInCache, StreamBroken
 from cacheguard.failures import AttemptFailed
+from cacheguard.providers.chat_shape import chunk_text
 from cacheguard.reply import CacheStatus, Landed, Reply, landed_reply, streamed_reply
 from cacheguard.types import Provenance
 from cacheguard.validation.base import may_be_kept
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from cacheguard.cascade.plan import Plan
     from cacheguard.cascade.spending import Ledger
     from cacheguard.matching.decide import Match
-    from cacheguard.providers.base import Chunk
+    from cacheguard.providers.chat_shape import ChunkText
     from cacheguard.request import Request
     from cacheguard.routes import Route
     from cacheguard.telemetry.events import Telemetry
@@ -116,8 +117,8 @@ class Upstream:
 
 
 async def _to_the_end(
-    chunks: AsyncGenerator[Chunk, None], flight: Flight[Landed], ended: Callable[[Landed], Awaitable[None]]
-) -> AsyncGenerator[Chunk, None]:
+    chunks: AsyncGenerator[ChunkText, None], flight: Flight[Landed], ended: Callable[[Landed], Awaitable[None]]
+) -> AsyncGenerator[ChunkText, None]:
     """The chunks, and at their end what the call raises where the answer broke off. It ends when the answer is kept."""
     async with aclosing(chunks):
         async for chunk in chunks:
@@ -130,7 +131,7 @@ async def _publish(flight: Flight[Landed], streaming: Streaming) -> None:
     flight.streaming = streaming
     try:
         async for chunk in streaming.stream.chunks():
-            flight.publish(chunk)
+            flight.publish(chunk_text(chunk.body))
     except AttemptFailed as failed:
         broken = StreamBroken(f"the answer of tier '{streaming.tier.name}' broke off ({failed.failure})")
         raise broken.after(streaming.tried) from failed

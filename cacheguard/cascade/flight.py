@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Hashable, Iterator
 
     from cacheguard.cascade.outcome import Streaming
-    from cacheguard.providers.base import Chunk
+    from cacheguard.providers.chat_shape import ChunkText
 
 Landing = TypeVar("Landing")
 
@@ -26,8 +26,8 @@ class Flight(Generic[Landing]):
     """
 
     def __init__(self, call: Callable[[Flight[Landing]], Coroutine[None, None, Landing]], *, outlives: bool) -> None:
-        self._chunks: list[Chunk] = []
-        self._news = asyncio.Event()
+        self._chunks: list[ChunkText] = []
+        self._listening: list[asyncio.Future[None]] = []
         self._waiting = 0
         self.outlives = outlives
         self.abandoned = False
@@ -35,7 +35,7 @@ class Flight(Generic[Landing]):
         self.task = asyncio.create_task(call(self))
         self.task.add_done_callback(self._land)
 
-    def publish(self, chunk: Chunk) -> None:
+    def publish(self, chunk: ChunkText) -> None:
         self._chunks.append(chunk)
         self._announce()
 
@@ -56,7 +56,7 @@ class Flight(Generic[Landing]):
         with self.waited_for():
             return await asyncio.shield(self.task)
 
-    async def listen(self) -> AsyncGenerator[Chunk, None] | None:
+    async def listen(self) -> AsyncGenerator[ChunkText, None] | None:
         """All chunks from the first on, as they come; None: the call landed without any.
 
         The chunks end where the landing is; what that raises is for `landing` to say.
@@ -65,7 +65,7 @@ class Flight(Generic[Landing]):
         first = await anext(chunks, None)
         return None if first is None else _chain(first, chunks)
 
-    async def _as_they_come(self) -> AsyncGenerator[Chunk, None]:
+    async def _as_they_come(self) -> AsyncGenerator[ChunkText, None]:
         with self.waited_for():
             at = 0
             while True:
@@ -74,11 +74,15 @@ class Flight(Generic[Landing]):
                     at += 1
                 if self.task.done():
                     return
-                await self._news.wait()
+                news = asyncio.get_running_loop().create_future()
+                self._listening.append(news)
+                await news
 
     def _announce(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
+        for news in self._listening:
+            if not news.done():  # who has left has cancelled it
+                news.set_result(None)
+        self._listening.clear()
 
     def _land(self, task: asyncio.Task[Landing]) -> None:
         if not task.cancelled():
@@ -130,7 +134,7 @@ class Flights(Generic[Landing]):
             del self._by_key[key]
 
 
-async def _chain(first: Chunk, rest: AsyncGenerator[Chunk, None]) -> AsyncGenerator[Chunk, None]:
+async def _chain(first: ChunkText, rest: AsyncGenerator[ChunkText, None]) -> AsyncGenerator[ChunkText, None]:
     try:
         yield first
         async for chunk in rest:

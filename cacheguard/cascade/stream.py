@@ -43,6 +43,7 @@ class OpenStream:
         try:
             for held in self._held:
                 yield held
+            self._held.clear()
             while chunk := await self._next():
                 self._joined.add(chunk)
                 yield chunk

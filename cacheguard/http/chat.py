@@ -17,7 +17,7 @@ from cacheguard.http.limits import InFlightLimit
 from cacheguard.http.presence import Connected
 from cacheguard.json_text import to_json
 from cacheguard.providers.base import Completion
-from cacheguard.providers.chat_shape import chunks_of
+from cacheguard.providers.chat_shape import chunk_text, chunks_of
 from cacheguard.request import Request
 from cacheguard.telemetry.trace import Trace
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from cacheguard.http.head import Head
+    from cacheguard.providers.chat_shape import ChunkText
     from cacheguard.reply import Reply
     from cacheguard.wiring import Service
 
@@ -95,12 +96,10 @@ class Chat:
     async def _events(self, reply: Reply, trace: Trace, *, wants_usage: bool) -> AsyncIterator[bytes]:
         """Server-sent events. A stream that breaks ends with an error event and without its end marker."""
         try:
-            async for chunk in _chunks(reply):
-                if not wants_usage:
-                    if not chunk["choices"]:
-                        continue
-                    chunk.pop("usage", None)
-                yield _event({**chunk, "id": reply.completion_id})
+            begin = b'data: {"id":%b,' % to_json(reply.completion_id)
+            async for with_usage, without in _chunks(reply):
+                if text := with_usage if wants_usage else without:
+                    yield begin + text + b"\n\n"
         except CacheGuardError as error:
             self._broke(trace, error)
             yield _event(error_body(error))
@@ -174,13 +173,13 @@ def refusal_fields(trace: Trace) -> dict[str, str]:
     }
 
 
-async def _chunks(reply: Reply) -> AsyncIterator[dict[str, Any]]:
+async def _chunks(reply: Reply) -> AsyncIterator[ChunkText]:
     if isinstance(reply.content, Completion):
         for body in chunks_of(reply.content):
-            yield body
+            yield chunk_text(body)
     else:
         async for chunk in reply.content:
-            yield dict(chunk.body)
+            yield chunk
 
 
 def _event(data: Mapping[str, Any]) -> bytes:

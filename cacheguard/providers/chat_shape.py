@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from cacheguard.json_text import to_json
 from cacheguard.providers.base import Body, Chunk, Completion, Finish, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+# A chunk's JSON behind its id: as those get it who asked for usage, and as all others do, b"" where that is nothing.
+# A stream's chunks are kept for whoever joins it late. Bytes in a plain tuple are nothing that a collection of garbage
+# looks at: with the dictionaries of a thousand streams, everything stood still for up to 0.4 s.
+ChunkText: TypeAlias = tuple[bytes, bytes]
 
 _SPEAKING_FIELDS = (
     "content",
@@ -100,6 +106,13 @@ def _read_text(said: Mapping[str, Any], field: str) -> str:
 def read_chunk(body: Body) -> Chunk:
     """Raises KeyError, TypeError or AttributeError when it has another shape. Opening deltas don't speak yet."""
     return Chunk(body, any(choice["delta"].get(field) for choice in body["choices"] for field in _SPEAKING_FIELDS))
+
+
+def chunk_text(body: Body) -> ChunkText:
+    rest = {name: value for name, value in body.items() if name not in {"id", "usage"}}
+    text = to_json(rest)[1:]
+    with_usage = to_json({**rest, "usage": body["usage"]})[1:] if "usage" in body else text
+    return with_usage, text if rest["choices"] else b""
 
 
 class Joining:

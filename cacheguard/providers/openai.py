@@ -89,6 +89,8 @@ def _whole(event: Body) -> Body:
     if not ("choices" in event or "usage" in event or event.get("object") == "chat.completion.chunk"):
         raise KeyError("choices")
     choices = event.get("choices") or ()
+    if choices and all(choice.get("delta") for choice in choices):
+        return event
     return {**event, "choices": [{**choice, "delta": choice.get("delta") or {}} for choice in choices]}
 
 

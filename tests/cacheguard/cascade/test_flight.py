@@ -12,8 +12,9 @@ from upstreams import ONE_HOUR_MS, asked, gathered, passes, simulated, text_of, 
 
 from cacheguard.cascade.flight import Flights
 from cacheguard.cascade.stream import open_stream
-from cacheguard.providers.base import Call, Chunk
+from cacheguard.providers.base import Call
 from cacheguard.providers.calling import Host, HttpProvider
+from cacheguard.providers.chat_shape import chunk_text
 from cacheguard.providers.openai import ChatCompletions
 
 CALL = Call("gpt", asked())
@@ -71,7 +72,7 @@ def flights():
 
 
 def chunk(number):
-    return Chunk({"number": number})
+    return chunk_text({"number": number, "choices": [{}]})
 
 
 async def turns(count=10):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+import json
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from cacheguard.providers.base import Chunk, Finish, Usage
 from cacheguard.providers.chat_shape import (
     Joining,
+    chunk_text,
     chunks_of,
     read_chunk,
     read_completion,
@@ -222,3 +225,24 @@ def test_only_the_first_choice_is_joined():
     joining.add(Chunk({"choices": [{"index": 0, "delta": {"content": "Yes"}, "finish_reason": None}]}))
     assert joining.completion().text == "Yes"
     assert not joining.finished
+
+
+def test_a_chunk_as_text_is_the_chunk_without_its_id():
+    said = delta(content="In two ") | {"id": "theirs", "model": "m"}
+    with_usage, without = chunk_text(said)
+    assert with_usage == without
+    assert json.loads(b"{" + without) == {name: value for name, value in said.items() if name != "id"}
+
+
+@pytest.mark.parametrize("choices", [[], [{"index": 0, "delta": {}, "finish_reason": "stop"}]])
+def test_usage_is_told_to_those_who_asked_for_it(choices):
+    said = {"choices": choices, "usage": {"prompt_tokens": 9}}
+    with_usage, without = chunk_text(said)
+    assert json.loads(b"{" + with_usage) == said
+    assert without == b"" if not choices else json.loads(b"{" + without) == {"choices": choices}
+
+
+def test_a_chunk_as_text_is_nothing_that_a_collection_of_garbage_looks_at():
+    kept = [chunk_text(delta(content="In two "))]
+    gc.collect()
+    assert not gc.is_tracked(kept[0])
