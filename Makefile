@@ -31,6 +31,7 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# In some minutes; ARGS=--all for everything, ARGS="--json F" to keep it, ARGS="--compare F" to see it beside.
 bench: setup
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
@@ -39,7 +40,7 @@ faults: setup
 
 # Gateways of others beside ours; they are installed once, outside the tree. Wants node and npm.
 bench-peers: setup
-	$(BIN)/python -m tests.benchmarks peers $(ARGS)
+	$(BIN)/python -m tests.benchmarks peers_exact peers_semantic peers_misses $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

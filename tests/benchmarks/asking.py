@@ -24,6 +24,7 @@ ROUTE = "bench"
 QUESTIONS = 500
 AT_ONCE = (1, 16, 64)
 SECONDS = 1.0
+ROUNDS = 5
 _NO_MORE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -36,11 +37,15 @@ def logs() -> tuple[Path, Path]:
     return demo / "bank.jsonl", demo / "bank_replay.jsonl"
 
 
+def lines(log: Path) -> list[dict[str, str]]:
+    opened = gzip.open if log.suffix == ".gz" else open
+    with opened(log, "rt", encoding="utf-8") as read:
+        return [json.loads(line) for line in read]
+
+
 def prompts(log: Path) -> list[str]:
     """The first of them, each once."""
-    opened = gzip.open if log.suffix == ".gz" else open
-    with opened(log, "rt", encoding="utf-8") as lines:
-        return list(islice(dict.fromkeys(json.loads(line)["prompt"] for line in lines), QUESTIONS))
+    return list(islice(dict.fromkeys(line["prompt"] for line in lines(log)), QUESTIONS))
 
 
 def over_http(what: str, port: int, requests: Iterator[bytes], *, mark: bytes = b"") -> dict[str, Callable[[], Timing]]:
@@ -48,6 +53,10 @@ def over_http(what: str, port: int, requests: Iterator[bytes], *, mark: bytes = 
         at_once(what, connections): partial(drive, port, requests, connections=connections, seconds=SECONDS, mark=mark)
         for connections in AT_ONCE
     }
+
+
+def per_round() -> str:
+    return f"{ROUNDS} rounds of {SECONDS:g} s"
 
 
 def at_once(what: str, connections: int) -> str:
@@ -58,8 +67,8 @@ def over_and_over(questions: Iterable[str]) -> Iterator[bytes]:
     return cycle([request(question) for question in questions])
 
 
-def request(question: str, headers: Mapping[str, str] = _NO_MORE) -> bytes:
-    content = body(question)
+def request(question: str, headers: Mapping[str, str] = _NO_MORE, *, stream: bool = False) -> bytes:
+    content = body(question, stream=stream)
     fields = {
         "Host": "127.0.0.1",
         "Content-Type": "application/json",
@@ -71,5 +80,6 @@ def request(question: str, headers: Mapping[str, str] = _NO_MORE) -> bytes:
     return f"POST {PATH} HTTP/1.1\r\n{head}\r\n".encode() + content
 
 
-def body(question: str) -> bytes:
-    return json.dumps({"model": ROUTE, "messages": [{"role": "user", "content": question}]}).encode()
+def body(question: str, *, stream: bool = False) -> bytes:
+    asked = {"model": ROUTE, "messages": [{"role": "user", "content": question}]}
+    return json.dumps({**asked, "stream": True} if stream else asked).encode()

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
-import os
-import platform
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
-from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from tests.benchmarks.load import Timing
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+Rounds: TypeAlias = Mapping[str, Sequence[Timing]]
 
-_PACKAGES = ("uvicorn", "uvloop", "fastapi", "onnxruntime", "tokenizers", "faiss-cpu", "sentence-transformers", "torch")
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What a figure shall be: this much, or beyond it on the good side."""
+
+    bound: float
+    is_least: bool
+
+    def is_met_by(self, figure: float) -> bool:
+        return figure >= self.bound if self.is_least else figure <= self.bound
+
+    def __str__(self) -> str:
+        return f"{'≥' if self.is_least else '≤'} {self.bound:,g}"
+
+
+def at_least(bound: float) -> Goal:
+    return Goal(bound, is_least=True)
+
+
+def at_most(bound: float) -> Goal:
+    return Goal(bound, is_least=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +42,7 @@ class Comparison:
     """One thing beside another, measured in turn. median, lowest, highest: over the rounds, in `unit`.
 
     Compared round by round: a machine that gets slower makes both slower, and what one is to the other stays.
+    subject: the timing that it is about, beside which it is shown.
     """
 
     what: str
@@ -34,19 +50,21 @@ class Comparison:
     median: float
     lowest: float
     highest: float
+    subject: str = ""
+    goal: Goal | None = None
 
     @classmethod
-    def ratio(cls, what: str, one: Iterable[float], other: Iterable[float]) -> Comparison:
-        return cls._of(what, "×", [a / b for a, b in zip(one, other, strict=True)])
+    def of(
+        cls, what: str, unit: str, figures: Iterable[float], *, subject: str = "", goal: Goal | None = None
+    ) -> Comparison:
+        """Of what was found in each round."""
+        found = list(figures)
+        return cls(what, unit, median(found), min(found), max(found), subject, goal)
 
-    @classmethod
-    def rest(cls, what: str, whole_ms: Iterable[float], *parts_ms: Iterable[float]) -> Comparison:
-        """What the parts leave of the whole."""
-        return cls._of(what, "ms", [whole - sum(parts) for whole, *parts in zip(whole_ms, *parts_ms, strict=True)])
-
-    @classmethod
-    def _of(cls, what: str, unit: str, figures: list[float]) -> Comparison:
-        return cls(what, unit, median(figures), min(figures), max(figures))
+    @property
+    def is_met(self) -> bool | None:
+        """None: nothing was set for it."""
+        return self.goal.is_met_by(self.median) if self.goal else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,28 +75,49 @@ class Findings:
     timings: Mapping[str, Timing]
     comparisons: Sequence[Comparison]
 
-    def show(self, console: Console) -> None:
-        timings = Table("measured", title=self.title)
-        for heading in ("a second", "p50 ms", "p99 ms"):
-            timings.add_column(heading, justify="right")
-        for what, timing in self.timings.items():
-            timings.add_row(what, f"{timing.per_s:,.0f}", f"{timing.p50_ms:.2f}", f"{timing.p99_ms:.2f}")
-        beside = Table("beside each other")
-        for heading in ("median", "in the rounds"):
-            beside.add_column(heading, justify="right")
-        for found in self.comparisons:
-            spread = f"{found.lowest:.2f} to {found.highest:.2f}"
-            beside.add_row(found.what, f"{found.median:.2f} {found.unit}", spread)
-        console.print(timings, beside)
+    @classmethod
+    def of(cls, title: str, found: Rounds, comparisons: Sequence[Comparison]) -> Findings:
+        return cls(title, {what: middle(timings) for what, timings in found.items()}, comparisons)
 
     def as_json(self) -> dict[str, Any]:
         return {
+            "title": self.title,
             "timings": {what: asdict(timing) for what, timing in self.timings.items()},
             "comparisons": {
-                found.what: {"unit": found.unit, "rounds": [found.median, found.lowest, found.highest]}
-                for found in self.comparisons
+                one.what: {
+                    "unit": one.unit,
+                    "rounds": [one.median, one.lowest, one.highest],
+                    "subject": one.subject,
+                    "goal": str(one.goal) if one.goal else None,
+                    "met": one.is_met,
+                }
+                for one in self.comparisons
             },
         }
+
+
+def per_s(found: Rounds, what: str) -> list[float]:
+    return [timing.per_s for timing in found[what]]
+
+
+def p50(found: Rounds, what: str) -> list[float]:
+    return [timing.p50_ms for timing in found[what]]
+
+
+def throughput(found: Rounds, one: str, other: str, goal: Goal | None = None) -> Comparison:
+    """How many times as many of the one are done in a second."""
+    ratios = [a / b for a, b in zip(per_s(found, one), per_s(found, other), strict=True)]
+    return Comparison.of(f"{one} / {other}", "×", ratios, subject=one, goal=goal)
+
+
+def latency(found: Rounds, one: str, goal: Goal | None = None) -> Comparison:
+    return Comparison.of(f"{one}: p50", "ms", p50(found, one), subject=one, goal=goal)
+
+
+def beyond(found: Rounds, one: str, *parts: str, goal: Goal | None = None) -> Comparison:
+    """What of the one's p50 is none of its parts'."""
+    rest = [whole - sum(its) for whole, *its in zip(*(p50(found, what) for what in (one, *parts)), strict=True)]
+    return Comparison.of(f"{one}: p50 beyond {' and '.join(parts)}", "ms", rest, subject=one, goal=goal)
 
 
 def in_turn(subjects: Mapping[str, Callable[[], Timing]], rounds: int) -> dict[str, list[Timing]]:
@@ -97,23 +136,3 @@ def in_turn(subjects: Mapping[str, Callable[[], Timing]], rounds: int) -> dict[s
 def middle(timings: Sequence[Timing]) -> Timing:
     """Of each figure its median."""
     return Timing(*(median(column) for column in zip(*(asdict(timing).values() for timing in timings), strict=True)))
-
-
-def machine() -> dict[str, str]:
-    """What the figures were measured on."""
-    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    return {
-        "processor": f"{_processor()}, {os.cpu_count()} cores",
-        "system": f"{platform.system()} {platform.release()}",
-        "load before": load,
-        "python": platform.python_version(),
-        **{package: version(package) for package in _PACKAGES},
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())

@@ -9,24 +9,25 @@ from __future__ import annotations
 import json
 import sys
 import urllib.request
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from itertools import cycle
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tests.benchmarks.asking import AT_ONCE, ROUTE, SECONDS, at_once, logs, prompts, request
-from tests.benchmarks.figures import Comparison, Findings, in_turn, middle
+from tests.benchmarks.asking import AT_ONCE, ROUNDS, ROUTE, SECONDS, at_once, logs, per_round, prompts, request
+from tests.benchmarks.figures import Findings, at_most, beyond, in_turn
 from tests.benchmarks.load import Timing, WrongAnswer, drive
-from tests.benchmarks.processes import PROGRAM, choose_cores, free_port, pinned, server, write
+from tests.benchmarks.processes import PROGRAM, free_port, server, write
+from tests.benchmarks.serving import stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from tests.benchmarks.figures import Comparison, Rounds
 
     MakeGateway = Callable[["Place"], "Gateway"]
 
-ROUNDS = 5
 DIRECT, MISS, EMBEDDING, CASCADE = "the provider itself", "a miss", "embedding, within a miss", "the cascade alone"
 # Of so many the service keeps the traces.
 TRACES = 1000
@@ -58,16 +59,18 @@ class Gateway(NamedTuple):
     mark: bytes = b""
 
 
-def measure(others: Sequence[MakeGateway] = ()) -> Findings:
+def measure() -> Findings:
+    found = measured(())
+    return Findings.of(title(), found, added(found))
+
+
+def measured(others: Sequence[MakeGateway]) -> dict[str, list[Timing]]:
     """others: what else stands between, beside ours."""
-    cores = choose_cores()
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="cacheguard-bench-")))
-        stack.enter_context(pinned(cores.asking))
-        provider = stack.enter_context(running_provider(folder, cores.asking))
+    with stage() as here:
+        provider = here.stack.enter_context(running_provider(here.folder, here.cores.asking))
         direct = Subject(DIRECT, provider, provider, NewQuestions({}))
         miss, *rest = [
-            stack.enter_context(running(make, provider, folder, cores.measured))
+            here.stack.enter_context(running(make, provider, here.folder, here.cores.measured))
             for make in (with_cache, without_cache, *others)
         ]
         runs = {
@@ -75,10 +78,20 @@ def measure(others: Sequence[MakeGateway] = ()) -> Findings:
             for subject in (direct, miss, *rest)
             for connections in AT_ONCE
         }
-        found = in_turn({**runs, EMBEDDING: miss.embedding}, ROUNDS)
-    title = f"misses: every question new; {ROUNDS} rounds of {SECONDS:g} s"
-    names = [subject.name for subject in rest[1:]]
-    return Findings(title, {what: middle(timings) for what, timings in found.items()}, comparisons(found, names))
+        return in_turn({**runs, EMBEDDING: miss.embedding}, ROUNDS)
+
+
+def title() -> str:
+    return f"misses: every question new; {per_round()}"
+
+
+def added(found: Rounds, *others: str) -> list[Comparison]:
+    """What each adds to a direct call. The goal is the miss's, beside its embedding, which nobody spares it."""
+    direct = at_once(DIRECT, 1)
+    return [
+        beyond(found, at_once(MISS, 1), EMBEDDING, direct, goal=at_most(1.5)),
+        *(beyond(found, at_once(name, 1), direct) for name in (CASCADE, *others)),
+    ]
 
 
 def with_cache(place: Place) -> Gateway:
@@ -122,9 +135,9 @@ def running(make: MakeGateway, provider: int, folder: Path, cores: set[int]) -> 
 class NewQuestions:
     """Requests with real questions, each with a number that none had before it. made: how many."""
 
-    def __init__(self, headers: Mapping[str, str]) -> None:
-        questions = prompts(logs()[1])
-        self._halves = cycle([request(f"{text} ({_PLACE})", headers).split(_PLACE.encode()) for text in questions])
+    def __init__(self, headers: Mapping[str, str], *, stream: bool = False) -> None:
+        asked = [request(f"{text} ({_PLACE})", headers, stream=stream) for text in prompts(logs()[1])]
+        self._halves = cycle([one.split(_PLACE.encode()) for one in asked])
         self.made = 0
 
     def __iter__(self) -> Iterator[bytes]:
@@ -170,27 +183,3 @@ def get(port: int, path: str) -> Any:
     """The JSON there."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}") as answer:
         return json.load(answer)
-
-
-def comparisons(found: dict[str, list[Timing]], others: Sequence[str]) -> list[Comparison]:
-    def per_s(what: str, connections: int) -> list[float]:
-        return [timing.per_s for timing in found[at_once(what, connections)]]
-
-    def p50(what: str) -> list[float]:
-        return [timing.p50_ms for timing in found[what]]
-
-    direct, miss, cascade = (p50(at_once(what, 1)) for what in (DIRECT, MISS, CASCADE))
-    return [
-        Comparison.rest(f"{MISS} over {DIRECT}, p50", miss, direct),
-        Comparison.rest(f"{MISS} without its embedding, over {DIRECT}, p50", miss, p50(EMBEDDING), direct),
-        Comparison.rest(f"{CASCADE} over {DIRECT}, p50", cascade, direct),
-        *(Comparison.rest(f"{other} over {DIRECT}, p50", p50(at_once(other, 1)), direct) for other in others),
-        *(
-            Comparison.ratio(
-                f"{what} / {other}, {connections} at once", per_s(what, connections), per_s(other, connections)
-            )
-            for what in (CASCADE, MISS)
-            for other in others
-            for connections in AT_ONCE
-        ),
-    ]

@@ -17,6 +17,7 @@ from tests.benchmarks.load import Timing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROGRAM = str(Path(sys.executable).with_name("cacheguard"))
@@ -74,29 +75,38 @@ def server(
 
 
 @contextmanager
-def encoder(questions: Path, cores: set[int]) -> Iterator[Encoder]:
-    """An embedder in a process of its own."""
+def worker(command: list[str], cores: set[int]) -> Iterator[Worker]:
+    """A process that answers each line on its input with one of its own."""
     with pinned(cores):
         child = subprocess.Popen(
-            [sys.executable, "-m", "tests.benchmarks.encoding", questions],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment(),
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(), bufsize=1
         )
     with child:  # closes its input, which ends it
-        yield Encoder(child)
+        yield Worker(child)
 
 
-class Encoder:
-    """The other end of tests.benchmarks.encoding."""
+class Worker:
+    """The other end of it."""
 
     def __init__(self, child: subprocess.Popen[str]) -> None:
         self._child = child
 
-    def encode(self, way: str, seconds: float) -> Timing:
-        print(way, seconds, file=self._child.stdin, flush=True)
-        return Timing(**json.loads(self._child.stdout.readline()))
+    def ask(self, line: str) -> str:
+        """Raises RuntimeError where it is gone."""
+        print(line, file=self._child.stdin, flush=True)
+        answer = self._child.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"{self._child.args} is gone: exit status {self._child.wait()}")
+        return answer
+
+    def timed(self, line: str) -> Timing:
+        """What it was asked to measure."""
+        return Timing(**json.loads(self.ask(line)))
+
+
+def encoder(questions: str, cores: set[int]) -> AbstractContextManager[Worker]:
+    """An embedder by itself; a line is a way and how many seconds (see encoding)."""
+    return worker([sys.executable, "-m", "tests.benchmarks.encoding", questions], cores)
 
 
 def environment() -> dict[str, str]:

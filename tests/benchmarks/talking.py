@@ -23,7 +23,10 @@ _PLACE = "#######"
 def _events() -> tuple[bytes, bytes, bytes]:
     """A word, before and after the time that it was sent; and the end."""
     chunk = {"id": "chatcmpl-benchmark", "object": "chat.completion.chunk", "created": 1_750_000_000, "model": "bench"}
-    word = {**chunk, "choices": [{"index": 0, "delta": {"content": f"{SENT.decode()}{_PLACE} "}, "finish_reason": None}]}
+    word = {
+        **chunk,
+        "choices": [{"index": 0, "delta": {"content": f"{SENT.decode()}{_PLACE} "}, "finish_reason": None}],
+    }
     stop = {**chunk, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
     used = {**chunk, "choices": [], "usage": {"prompt_tokens": 20, "completion_tokens": 40, "total_tokens": 60}}
     before, after = (part.encode() for part in f"data: {json.dumps(word)}\n\n".split(_PLACE))

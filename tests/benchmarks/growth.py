@@ -1,0 +1,84 @@
+"""What hits cost as the cache grows: latency of exact and semantic hits at a thousand phrasings and many times more.
+
+The services of all sizes run on one core and are asked in turn, one question at a time. How they are filled stands in
+`growing`: all but a thousand of their phrasings are synthetic. The questions are the same at every size.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tests.benchmarks.asking import ROUNDS, SECONDS, logs, over_and_over, per_round, prompts
+from tests.benchmarks.figures import Comparison, Findings, at_most, in_turn, p50
+from tests.benchmarks.load import drive
+from tests.benchmarks.processes import PROGRAM, environment, free_port, pinned, server, write
+from tests.benchmarks.serving import SETTINGS, hits, stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from tests.benchmarks.figures import Rounds
+    from tests.benchmarks.serving import Stage
+
+SIZES = (1_000, 10_000, 100_000)
+
+
+def measure(sizes: Sequence[int] = SIZES) -> Findings:
+    log, replay = logs()
+    asked = {"exact": prompts(log), "semantic": prompts(replay)}
+    with stage() as here:
+        ports = {size: here.stack.enter_context(grown_service(here, log, size)) for size in sizes}
+        everywhere = {kind: _hits_of_all(ports.values(), questions, kind) for kind, questions in asked.items()}
+        found = in_turn(
+            {
+                _what(kind, size): partial(
+                    drive,
+                    port,
+                    over_and_over(everywhere[kind]),
+                    connections=1,
+                    seconds=SECONDS,
+                    mark=f"; detail={kind}\r\n".encode(),
+                )
+                for kind in asked
+                for size, port in ports.items()
+            },
+            ROUNDS,
+        )
+    first, last = sizes[0], sizes[-1]
+    grown = [_growth(found, _what(kind, first), _what(kind, last)) for kind in asked]
+    return Findings.of(f"growth: hits, one at a time; {per_round()}", found, grown)
+
+
+def _growth(found: Rounds, first: str, last: str) -> Comparison:
+    ratios = [large / small for small, large in zip(p50(found, first), p50(found, last), strict=True)]
+    return Comparison.of(f"{last}: p50 / that {first.partition(' ')[2]}", "×", ratios, subject=last, goal=at_most(1.5))
+
+
+def _hits_of_all(ports: Iterable[int], questions: list[str], kind: str) -> list[str]:
+    """The questions that are such a hit at every size."""
+    for port in ports:
+        questions = list(hits(port, questions, kind))
+    return questions
+
+
+def _what(kind: str, size: int) -> str:
+    return f"{kind} hit among {size:,} phrasings"
+
+
+@contextmanager
+def grown_service(here: Stage, log: Path, size: int) -> Iterator[int]:
+    """A service with so many phrasings in its cache; its port. It is filled on all cores."""
+    folder = here.folder / str(size)
+    folder.mkdir()
+    port = free_port()
+    config = write(folder / "cacheguard.yaml", {**SETTINGS, "server": {"port": port}})  # JSON is YAML
+    grow = [sys.executable, "-m", "tests.benchmarks.growing", config, str(log), str(size)]
+    with pinned(here.cores.asking | here.cores.measured):
+        subprocess.run(grow, cwd=folder, check=True, env=environment())
+    with server([PROGRAM, "serve", "--config", config], port, folder, here.cores.measured):
+        yield port
