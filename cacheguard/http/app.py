@@ -49,8 +49,8 @@ def make_app(service: Service, on_failed_start: Callable[[BaseException], None])
             # What the start made stays: looking through its 92,000 objects at every collection took a fifth of a hit.
             gc.collect()
             gc.freeze()
-            # A full collection walks through all that requests under way hold, 0.1 to 0.4 s with a thousand streams
-            # and whenever a quarter is new. What waits for it is little: five of six of a stream's objects go without it.
+            # A full collection walks through all that requests under way hold, 0.1 to 0.4 s with a thousand streams,
+            # and whenever a quarter is new. Little waits for it: five of six of a stream's objects go without it.
             gc.set_threshold(*gc.get_threshold()[:2], FULL_COLLECTION_EVERY)
 
         start = asyncio.create_task(service.start())
