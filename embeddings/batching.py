@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 
     from embeddings.base import EmbedderSpec
 
-# Texts a run: larger runs gain nothing a text, and a lone question waits for one run of somebody's 10,000.
-_RUN = 16
+# Texts a run: of 64 callers at once on one core each text takes 1.58 ms, the best that there is being 1.50; in runs
+# of 16, which have texts of all lengths and few of any, 1.75.
+_RUN = 64
+# Of one call: a lone question waits for so many of somebody's 10,000, and more would gain them nothing.
+_OF_ONE_CALL = 16
 
 
 class Model(Protocol):
@@ -120,15 +123,18 @@ class Gathering:
             run.add_done_callback(partial(self._finish, loop, jobs))
 
     def _next_run(self) -> list[_Job]:
-        """One text of each call in turn, until the run is full or nothing waits."""
+        """One text of each call in turn, until the run is full, a call has its share, or nothing waits."""
         jobs: list[_Job] = []
-        while self._calls and len(jobs) < _RUN:
-            call = self._calls.popleft()
-            job = self._next_job(call)
-            if job:
-                job.begun = True
-                jobs.append(job)
-                self._calls.append(call)
+        for _ in range(_OF_ONE_CALL):
+            for _ in range(len(self._calls)):
+                if len(jobs) == _RUN:
+                    return jobs
+                call = self._calls.popleft()
+                job = self._next_job(call)
+                if job:
+                    job.begun = True
+                    jobs.append(job)
+                    self._calls.append(call)
         return jobs
 
     def _next_job(self, call: _Call) -> _Job | None:

@@ -4,6 +4,12 @@ onnxruntime.quantization.quantize_dynamic scales a whole batch by its largest ac
 questions with all-MiniLM-L6-v2, it costs a cosine of up to 0.017 to the original and, worse for a cache, up to
 0.021 between one text embedded alone and in a batch. A scale a row costs at most 0.009, and gives a text the
 same vector in any company, for some 10 % (batches) to 30 % (alone) more processor time; float32 takes twice it.
+
+Measured and left out, on a Zen 4 core with VNNI, where products are 60 % of a batch's time and run at 200 of the
+210 GMAC/s that there are: ranges of activations fixed beforehand (SmoothQuant) save 7 %, but texts unlike those that
+they were learnt from fall to a cosine of 0.975; one step for attention (MultiHeadAttention) saves 7 % alone and costs
+1 to 5 % in batches; SkipLayerNormalization takes 4 times as long as the two steps that it replaces; MatMulNBits of 8
+bits is half as fast.
 """
 
 from __future__ import annotations

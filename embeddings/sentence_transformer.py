@@ -24,6 +24,7 @@ from embeddings.export import (
     told,
 )
 from embeddings.files import Source, check_weights, sha256_of_file
+from embeddings.scripts import scripts_read
 from embeddings.tracing import write_graph
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def export(source: Source, precision: Precision, folder: Path) -> None:
         model_sha256=sha256_of_file(folder / MODEL_FILE),
         tokenizer_sha256=tokenizer_sha256,
         fingerprint=hashlib.sha256("\n".join(decides).encode()).hexdigest()[:16],
+        scripts=_scripts(model),
     ).write(folder)
     _check_against_original(model, source.name, folder)
 
@@ -114,6 +116,13 @@ def _write_tokenizer(model: SentenceTransformer, max_tokens: int, path: Path) ->
         direction=tokenizer.padding_side, pad_id=tokenizer.pad_token_id, pad_token=tokenizer.pad_token
     )
     backend.save(str(path))
+
+
+def _scripts(model: SentenceTransformer) -> list[str]:
+    """Told here and not at each start: spelling 30,000 pieces takes 0.07 s."""
+    tokenizer: Any = model.tokenizer
+    pieces = tokenizer.backend_tokenizer.decode_batch([[piece] for piece in tokenizer.get_vocab().values()])
+    return sorted(scripts_read(pieces))
 
 
 def _write_graph(model: SentenceTransformer, precision: Precision, path: Path) -> None:

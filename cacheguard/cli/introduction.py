@@ -51,10 +51,10 @@ async def look_ahead(settings: Settings) -> Found:
 async def model_spec(settings: Settings) -> EmbedderSpec:
     """The model's; a local one is exported first where it never was."""
     from cacheguard.wiring import open_model
-    from embeddings.export import prepare
+    from embeddings.export import spec_of
 
     if not settings.embedding.is_remote:
-        return prepare(settings.embedding.model, settings.embedding.precision).manifest.spec
+        return spec_of(settings.embedding.model, settings.embedding.precision)
     embedder = await open_model(settings)
     try:
         return embedder.spec

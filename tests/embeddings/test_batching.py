@@ -101,6 +101,15 @@ async def test_a_large_call_does_not_starve_a_small_one(held):
     assert len(texts) == len(set(texts)) == 10_002
 
 
+async def test_many_callers_share_a_run_but_one_call_has_only_a_part_of_it(held):
+    model, embedder, _ = held
+    single = [embedder.embed([f"{n:05}"]) for n in range(64)]
+    tasks = await start(*single, embedder.embed(["x" * n for n in range(100)]))
+    model.let_go()
+    await asyncio.gather(*tasks)
+    assert [len(run) for run in model.runs] == [1, 64, 16, 16, 16, 16, 16, 16, 4]
+
+
 async def test_cancelling_one_caller_harms_no_other(held):
     model, embedder, _ = held
     one, other, alone = await start(

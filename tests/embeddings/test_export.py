@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from embeddings.base import EmbeddingError, ModelCorrupt, ModelMissing
-from embeddings.export import MANIFEST_FILE, MODEL_FILE, TOKENIZER_FILE, prepare, read
+from embeddings.export import MANIFEST_FILE, MODEL_FILE, TOKENIZER_FILE, prepare, read, spec_of
 from embeddings.files import Source, find
 from embeddings.onnx import Encoder
 from embeddings.sentence_transformer import export
@@ -68,6 +68,12 @@ def test_a_torn_export_is_made_again_and_says_so(cls_model, cache, tmp_path, cap
     assert "exporting saved to ONNX fp32, once" in capsys.readouterr().err
     assert made.manifest.fingerprint == read(only_folder(cache)).manifest.fingerprint
     assert read(only_folder(tmp_path)) == made
+
+
+def test_the_spec_of_an_export_is_told_without_reading_the_model(cls_model, cache, tmp_path):
+    shutil.copytree(cache, tmp_path, dirs_exist_ok=True)
+    (only_folder(tmp_path) / MODEL_FILE).write_bytes(b"torn")
+    assert spec_of(str(cls_model), "fp32", tmp_path) == prepare(str(cls_model), "fp32", cache).manifest.spec
 
 
 def test_two_processes_that_export_at_once_do_not_harm_each_other(cls_model, tmp_path):
