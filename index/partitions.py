@@ -32,6 +32,9 @@ TINY = 100
 OVERHEAD = 900
 # Vectors of a snapshot that are compared with the source's.
 WITNESSES = 64
+# How far components of the same vector lie apart at most: int8 moves one by a 255th of its range, 0.002; those of other
+# texts differ by 0.05 in the middle.
+ALIKE = 5e-3
 
 Change = tuple[int, str, int, bool]
 
@@ -228,7 +231,7 @@ class Partitions:
         ids, vectors = index.newest(WITNESSES)
         true_ids, true_vectors = await self._source.vectors(partition, ids.tolist())
         order = np.argsort(ids)
-        return np.array_equal(ids[order], true_ids) and np.allclose(vectors[order], true_vectors, atol=1e-3)
+        return np.array_equal(ids[order], true_ids) and np.allclose(vectors[order], true_vectors, atol=ALIKE)
 
     async def _rebuild(self, partition: str) -> Loaded:
         # The number first: changes that come between the two are in the vectors, and applied once more.
