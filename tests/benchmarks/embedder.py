@@ -10,11 +10,13 @@ from tests.benchmarks.processes import encoder, write
 from tests.benchmarks.serving import stage
 
 ALONE, BATCHED = "embedder, one at a time", "embedder, in batches of 256"
+GATHERED = "embedder, for 64 who ask at once"
 ORIGINAL, ORIGINAL_BATCHED = "sentence-transformers, one at a time", "sentence-transformers, in batches of 32"
 WAYS = {
     ALONE: "single",
     ORIGINAL: "sentence-transformers",
     BATCHED: "batches",
+    GATHERED: "gathered",
     ORIGINAL_BATCHED: "sentence-transformers-batches",
 }
 
@@ -31,5 +33,6 @@ def measure() -> Findings:
         [
             throughput(found, ALONE, ORIGINAL, at_least(3.5)),
             throughput(found, BATCHED, ORIGINAL_BATCHED, at_least(3.5)),
+            throughput(found, GATHERED, BATCHED),
         ],
     )

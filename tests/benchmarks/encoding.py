@@ -6,6 +6,7 @@ that way for some seconds, and it answers with the timing as a line of JSON.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 import time
@@ -18,6 +19,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers.utils.logging import disable_progress_bar
 
+from embeddings.batching import Gathering
 from embeddings.export import prepare
 from embeddings.files import BUNDLED, find
 from embeddings.onnx import Encoder
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 # So many that the texts of a pass, which the encoder chooses by length, are equally long.
 _BATCH = 256
+_CALLERS = 64
 
 
 def measure(encode: Encode, texts: Iterator[str], size: int, seconds: float) -> Timing:
@@ -42,21 +45,38 @@ def measure(encode: Encode, texts: Iterator[str], size: int, seconds: float) -> 
     return Timing.of(times, now - begun, each=size)
 
 
+async def gathered(model: Encoder, texts: list[str]) -> None:
+    """By callers who each ask for one text after the other, as requests do."""
+    embedder, waiting = Gathering(model), iter(texts)
+
+    async def ask() -> None:
+        for text in waiting:
+            await embedder.embed([text])
+
+    await asyncio.gather(*(ask() for _ in range(_CALLERS)))
+    await embedder.aclose()
+
+
 def main() -> None:
     texts = cycle(json.loads(Path(sys.argv[1]).read_bytes()))
     torch.set_num_threads(1)
     disable_progress_bar()
     original = SentenceTransformer(find(BUNDLED).place, device="cpu")
     ours = Encoder(prepare(BUNDLED))
+
+    def by_original(texts: list[str]) -> object:
+        return original.encode(texts, show_progress_bar=False)
+
     ways: dict[str, tuple[Encode, int]] = {
         "single": (ours.encode, 1),
         "batches": (ours.encode, _BATCH),
-        "sentence-transformers": (lambda texts: original.encode(texts, show_progress_bar=False), 1),
+        "gathered": (lambda texts: asyncio.run(gathered(ours, texts)), _BATCH),
+        "sentence-transformers": (by_original, 1),
         # Its own default is the best that it has here: 32, sorted by length.
-        "sentence-transformers-batches": (lambda texts: original.encode(texts, show_progress_bar=False), _BATCH),
+        "sentence-transformers-batches": (by_original, _BATCH),
     }
     for line in sys.stdin:
-        way, seconds = line.split()
+        way, _, seconds = line.rpartition(" ")
         encode, size = ways[way]
         print(json.dumps(asdict(measure(encode, texts, size, float(seconds)))), flush=True)
 
