@@ -1,0 +1,58 @@
+"""Rows in FAISS: how exactly each form keeps them, and what comes back from disk."""
+
+from __future__ import annotations
+
+import faiss
+import numpy as np
+import pytest
+
+from index.base import SnapshotUnusable
+from index.table import Form, Table
+
+SIZE = 384
+
+
+def unit(rows, seed=0):
+    vectors = np.random.default_rng(seed).standard_normal((rows, SIZE), dtype=np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def table(form, vectors, like=None):
+    made = Table(SIZE, form)
+    if form is Form.COMPACT:
+        made.learn(like or table(Form.FLAT, vectors))
+    made.put(np.arange(len(vectors)), vectors)
+    return made
+
+
+@pytest.mark.parametrize(("form", "off"), [(Form.FLAT, 1e-6), (Form.GRAPH, 1e-4), (Form.COMPACT, 2e-3)])
+def test_a_similarity_is_as_exact_as_the_form_says(form, off):
+    vectors = unit(500)
+    rows = table(form, vectors)
+    for query in unit(50, seed=1):
+        assert all(abs(n.similarity - vectors[n.id] @ query) <= off for n in rows.search(query, 20))
+
+
+def test_a_compact_table_is_copied_without_loss():
+    vectors = unit(500)
+    first = table(Form.COMPACT, vectors)
+    once = np.array(list(first.vectors(range(500)).values()))
+    again = np.array(list(table(Form.COMPACT, once, like=first).vectors(range(500)).values()))
+    assert np.array_equal(once, again)
+
+
+@pytest.mark.parametrize("form", [Form.GRAPH, Form.COMPACT])
+def test_a_graph_comes_back_in_its_form_and_takes_more(form):
+    vectors = unit(600)
+    rows = table(form, vectors[:500])
+    loaded = Table.load(*rows.dump(), dimension=SIZE)
+    assert loaded.form is form
+    loaded.put(np.arange(500, 600), vectors[500:])
+    assert [loaded.search(vector, 1)[0].id for vector in vectors] == list(range(600))
+
+
+def test_a_graph_of_another_kind_is_refused():
+    other = faiss.IndexHNSWFlat(SIZE, 32, faiss.METRIC_INNER_PRODUCT)
+    other.add(unit(10))
+    with pytest.raises(SnapshotUnusable, match="no graph of 10 rows"):
+        Table.load(np.arange(10), faiss.serialize_index(other), SIZE)
