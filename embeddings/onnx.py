@@ -28,6 +28,7 @@ _STRETCH = 1.25
 # Word pieces are shorter than this; what lies past max_tokens times it can't be read, and reading 1 MB to
 # throw it away takes the tokenizer 0.5 s.
 _CHARACTERS_A_TOKEN = 100
+_TINY = np.finfo(np.float32).tiny
 
 
 class Encoder:
@@ -112,6 +113,6 @@ def _passes(lengths: Sequence[int]) -> list[int]:
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Every row of length 1, whether or not the model normalises; a row of zeros, which has no direction, stays."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+    lengths = np.sqrt(np.vecdot(vectors, vectors))[:, np.newaxis]
+    unit: NDArray[np.float32] = vectors / np.maximum(lengths, _TINY)
     return unit
