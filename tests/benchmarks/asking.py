@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PATH = "/v1/chat/completions"
 ROUTE = "bench"
+PLACE = "#######"
 QUESTIONS = 500
 AT_ONCE = (1, 16, 64)
 SECONDS = 1.0
@@ -67,19 +68,35 @@ def over_and_over(questions: Iterable[str]) -> Iterator[bytes]:
     return cycle([request(question) for question in questions])
 
 
-def request(question: str, headers: Mapping[str, str] = _NO_MORE, *, stream: bool = False) -> bytes:
-    content = body(question, stream=stream)
-    fields = {
+class Numbered:
+    """Requests in turn, each with a number in the place of PLACE that none had before it. made: how many."""
+
+    def __init__(self, requests: Iterable[bytes]) -> None:
+        self._halves = cycle([one.split(PLACE.encode()) for one in requests])
+        self.made = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        self.made += 1
+        before, after = next(self._halves)
+        return b"%b%07d%b" % (before, self.made, after)
+
+
+def request(question: str, headers: Mapping[str, str] = _NO_MORE, **fields: object) -> bytes:
+    """fields: of the body, beside model and messages."""
+    content = body(question, **fields)
+    head_fields = {
         "Host": "127.0.0.1",
         "Content-Type": "application/json",
         "Accept": "application/json",
         **headers,
         "Content-Length": len(content),
     }
-    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    head = "".join(f"{name}: {value}\r\n" for name, value in head_fields.items())
     return f"POST {PATH} HTTP/1.1\r\n{head}\r\n".encode() + content
 
 
-def body(question: str, *, stream: bool = False) -> bytes:
-    asked = {"model": ROUTE, "messages": [{"role": "user", "content": question}]}
-    return json.dumps({**asked, "stream": True} if stream else asked).encode()
+def body(question: str, **fields: object) -> bytes:
+    return json.dumps({"model": ROUTE, "messages": [{"role": "user", "content": question}], **fields}).encode()

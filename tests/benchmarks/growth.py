@@ -10,12 +10,12 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tests.benchmarks.asking import ROUNDS, SECONDS, logs, over_and_over, per_round, prompts
 from tests.benchmarks.figures import Comparison, Findings, at_most, in_turn, p50
 from tests.benchmarks.load import drive
-from tests.benchmarks.processes import PROGRAM, environment, free_port, pinned, server, write
+from tests.benchmarks.processes import PROGRAM, environment, free_port, pinned, resident, server, write
 from tests.benchmarks.serving import SETTINGS, hits, stage
 
 if TYPE_CHECKING:
@@ -32,26 +32,38 @@ def measure(sizes: Sequence[int] = SIZES) -> Findings:
     log, replay = logs()
     asked = {"exact": prompts(log), "semantic": prompts(replay)}
     with stage() as here:
-        ports = {size: here.stack.enter_context(grown_service(here, log, size)) for size in sizes}
-        everywhere = {kind: _hits_of_all(ports.values(), questions, kind) for kind, questions in asked.items()}
+        grown = {size: here.stack.enter_context(grown_service(here, log, size)) for size in sizes}
+        everywhere = {kind: _hits_of_all(grown.values(), questions, kind) for kind, questions in asked.items()}
         found = in_turn(
             {
                 _what(kind, size): partial(
                     drive,
-                    port,
+                    service.port,
                     over_and_over(everywhere[kind]),
                     connections=1,
                     seconds=SECONDS,
                     mark=f"; detail={kind}\r\n".encode(),
                 )
                 for kind in asked
-                for size, port in ports.items()
+                for size, service in grown.items()
             },
             ROUNDS,
         )
+        taken = [_taken(size, resident(service.process)) for size, service in grown.items()]
     first, last = sizes[0], sizes[-1]
-    grown = [_growth(found, _what(kind, first), _what(kind, last)) for kind in asked]
-    return Findings.of(f"growth: hits, one at a time; {per_round()}", found, grown)
+    growths = [_growth(found, _what(kind, first), _what(kind, last)) for kind in asked]
+    return Findings.of(f"growth: hits, one at a time; {per_round()}", found, [*growths, *taken])
+
+
+class Grown(NamedTuple):
+    """A service under way."""
+
+    port: int
+    process: int
+
+
+def _taken(size: int, memory: int) -> Comparison:
+    return Comparison.of(f"the process with {size:,} phrasings: memory", "MB", [memory / 1e6])
 
 
 def _growth(found: Rounds, first: str, last: str) -> Comparison:
@@ -59,10 +71,10 @@ def _growth(found: Rounds, first: str, last: str) -> Comparison:
     return Comparison.of(f"{last}: p50 / that {first.partition(' ')[2]}", "×", ratios, subject=last, goal=at_most(1.5))
 
 
-def _hits_of_all(ports: Iterable[int], questions: list[str], kind: str) -> list[str]:
+def _hits_of_all(services: Iterable[Grown], questions: list[str], kind: str) -> list[str]:
     """The questions that are such a hit at every size."""
-    for port in ports:
-        questions = list(hits(port, questions, kind))
+    for service in services:
+        questions = list(hits(service.port, questions, kind))
     return questions
 
 
@@ -71,8 +83,8 @@ def _what(kind: str, size: int) -> str:
 
 
 @contextmanager
-def grown_service(here: Stage, log: Path, size: int) -> Iterator[int]:
-    """A service with so many phrasings in its cache; its port. It is filled on all cores."""
+def grown_service(here: Stage, log: Path, size: int) -> Iterator[Grown]:
+    """A service with so many phrasings in its cache. It is filled on all cores."""
     folder = here.folder / str(size)
     folder.mkdir()
     port = free_port()
@@ -80,5 +92,5 @@ def grown_service(here: Stage, log: Path, size: int) -> Iterator[int]:
     grow = [sys.executable, "-m", "tests.benchmarks.growing", config, str(log), str(size)]
     with pinned(here.cores.asking | here.cores.measured):
         subprocess.run(grow, cwd=folder, check=True, env=environment())
-    with server([PROGRAM, "serve", "--config", config], port, folder, here.cores.measured):
-        yield port
+    with server([PROGRAM, "serve", "--config", config], port, folder, here.cores.measured) as child:
+        yield Grown(port, child.pid)

@@ -11,10 +11,21 @@ import sys
 import urllib.request
 from contextlib import contextmanager
 from functools import partial
-from itertools import cycle
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tests.benchmarks.asking import AT_ONCE, ROUNDS, ROUTE, SECONDS, at_once, logs, per_round, prompts, request
+from tests.benchmarks.asking import (
+    AT_ONCE,
+    PLACE,
+    ROUNDS,
+    ROUTE,
+    SECONDS,
+    Numbered,
+    at_once,
+    logs,
+    per_round,
+    prompts,
+    request,
+)
 from tests.benchmarks.figures import Findings, at_most, beyond, in_turn
 from tests.benchmarks.load import Timing, WrongAnswer, drive
 from tests.benchmarks.processes import PROGRAM, free_port, server, write
@@ -31,7 +42,6 @@ if TYPE_CHECKING:
 DIRECT, MISS, EMBEDDING, CASCADE = "the provider itself", "a miss", "embedding, within a miss", "the cascade alone"
 # Of so many the service keeps the traces.
 TRACES = 1000
-_PLACE = "#######"
 
 
 class Place(NamedTuple):
@@ -132,21 +142,11 @@ def running(make: MakeGateway, provider: int, folder: Path, cores: set[int]) -> 
         yield Subject(gateway.name, port, provider, NewQuestions(gateway.headers), gateway.mark)
 
 
-class NewQuestions:
-    """Requests with real questions, each with a number that none had before it. made: how many."""
+class NewQuestions(Numbered):
+    """Requests with real questions, each with a number that none had before it."""
 
-    def __init__(self, headers: Mapping[str, str], *, stream: bool = False) -> None:
-        asked = [request(f"{text} ({_PLACE})", headers, stream=stream) for text in prompts(logs()[1])]
-        self._halves = cycle([one.split(_PLACE.encode()) for one in asked])
-        self.made = 0
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        self.made += 1
-        before, after = next(self._halves)
-        return b"%b%07d%b" % (before, self.made, after)
+    def __init__(self, headers: Mapping[str, str], **fields: object) -> None:
+        super().__init__(request(f"{text} ({PLACE})", headers, **fields) for text in prompts(logs()[1]))
 
 
 class Subject(NamedTuple):

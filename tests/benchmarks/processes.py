@@ -109,6 +109,12 @@ def encoder(questions: str, cores: set[int]) -> AbstractContextManager[Worker]:
     return worker([sys.executable, "-m", "tests.benchmarks.encoding", questions], cores)
 
 
+def resident(process: int) -> int:
+    """Bytes of memory that it holds."""
+    lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+
+
 def environment() -> dict[str, str]:
     """This process's, in which children find the project wherever they run."""
     return {**os.environ, "PYTHONPATH": str(REPOSITORY)}

@@ -13,7 +13,6 @@ import time
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -24,11 +23,12 @@ from tests.benchmarks.figures import Comparison, Findings, at_most
 from tests.benchmarks.listening import Heard, Listener
 from tests.benchmarks.load import Timing
 from tests.benchmarks.misses import NewQuestions
-from tests.benchmarks.processes import PROGRAM, free_port, server, write
+from tests.benchmarks.processes import PROGRAM, free_port, resident, server, write
 from tests.benchmarks.serving import stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 STREAMS = 1000
 WORDS = 40
@@ -129,9 +129,3 @@ def findings(rounds: Sequence[Round]) -> Findings:
             Comparison.of(f"{WHAT}: memory each", "kB", memory, subject=WHAT, goal=at_most(300)),
         ],
     )
-
-
-def resident(process: int) -> int:
-    """Bytes of memory that it holds."""
-    lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
