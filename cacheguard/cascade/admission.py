@@ -104,6 +104,11 @@ class Admission:
         if failure.failure is FailureClass.CONTEXT_LENGTH:
             self._too_long = _TooLong(tier.abilities.context_window, input_tokens(body))
 
+    def decided(self) -> None:
+        """What is not rejected by now, stands."""
+        for call in self._begun:
+            call.decided()
+
     def begin(
         self, tier: Tier, body: Mapping[str, Any], later: Sequence[Tier], *, is_check: bool = False, early: bool = False
     ) -> UnderWay | None:

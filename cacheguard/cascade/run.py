@@ -91,6 +91,12 @@ class Run:
 
     async def outcome(self) -> Outcome:
         """By the plan's strategy, else the best of what came, else the template."""
+        try:
+            return await self._decided()
+        finally:
+            self._admission.decided()
+
+    async def _decided(self) -> Outcome:
         models = self.plan.models
         given = await self.plan.strategy.answer(self, models) if models else None
         if given is not None:
@@ -125,18 +131,27 @@ class Run:
         return Answered(given.content, given.tier, self.tried, may_be_kept=False)
 
     async def ask(
-        self, tier: Tier, later: Sequence[Tier] = (), *, whole: bool = False, once: bool = False, early: bool = False
+        self,
+        tier: Tier,
+        later: Sequence[Tier] = (),
+        *,
+        whole: bool = False,
+        once: bool = False,
+        early: bool = False,
+        held: bool = False,
     ) -> Given | None:
         """Ask one tier, and once more where its failure says so; None: it gave nothing that may be given.
 
         later: who stands by. whole: wait for the answer's end even where a stream is wanted. once: no second try.
-        early: even before a break is over, if it may be looked at.
+        early: even before a break is over, if it may be looked at. held: its answer may be rejected later.
         """
         body = tier.adaptation.adapted(self.body)
         for is_first_try in (True, False):
             call = self._admission.begin(tier, body, later, early=early)
             if call is None:
                 return None
+            if held:
+                call.hold()
             try:
                 return await self._attempt(call, body, whole=whole)
             except AttemptFailed as failure:

@@ -64,6 +64,15 @@ class Limit:
     per: Period
 
 
+class Standing(NamedTuple):
+    """Of an account in its present window. spent_usd: as last heard of others, and what is reserved here included."""
+
+    account: Account
+    limit: Limit
+    window: Window
+    spent_usd: float
+
+
 @dataclass(slots=True)
 class _Spent:
     """US dollars in one window. own: by this process, what it reserves included. told: of own, what the store knows."""
@@ -126,6 +135,13 @@ class Ledger:
                 spent = self._windows[SpendingKey(account, limit.per, window.since)]
                 why = f"the {_HOW_OFTEN[limit.per]} spending limit of {account.kind} '{account.name}'"
                 yield _Wall(limit.usd, spent, why, window.until)
+
+    def standings(self, now: float) -> Iterator[Standing]:
+        """Of all accounts with a limit."""
+        for account, limit in self._limits.items():
+            window = limit.per.window(now)
+            spent = self._windows.get(SpendingKey(account, limit.per, window.since))
+            yield Standing(account, limit, window, spent.usd if spent else 0.0)
 
     async def exchange(self, store: Spending, now: float) -> None:
         """Tell the store what was spent here since the last time, and hear what was in all. Raises StoreError."""

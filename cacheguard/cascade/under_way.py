@@ -53,6 +53,7 @@ class UnderWay:
         self._begun = clock()
         self._came: Completion | None = None
         self._final: Attempt | None = None
+        self._is_held = False
 
     @property
     def ends_at(self) -> float:
@@ -94,14 +95,27 @@ class UnderWay:
             self._cut_off()
             self._settle(self._attempt(is_abandoned=True))
 
+    def hold(self) -> None:
+        """Whether its answer will do is found out after its end: nobody is told of an answer before `decided`."""
+        self._is_held = True
+
     def rejected(self) -> None:
         """What it gave will not do after all; its model is as well as it was."""
         self._final = replace(self.attempt, failure=FailureClass.REJECTED)
 
+    def decided(self) -> None:
+        """It was accepted, rejected, or nobody looks at it any more."""
+        if self._is_held and self._final is not None:
+            self._is_held = False
+            self._observe(self._final)
+
     def _settle(self, attempt: Attempt) -> None:
         self._final = attempt
         self._reservation.settle(attempt.cost_usd)
-        self._observe(attempt)
+        if attempt.failure is not None or attempt.is_abandoned:
+            self._is_held = False
+        if not self._is_held:
+            self._observe(attempt)
 
     def _cut_off(self) -> None:
         """Without those that were given up, a slow tail would hide from the very percentile that cut it off."""

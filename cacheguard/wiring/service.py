@@ -21,6 +21,7 @@ from cacheguard.routes import Routes
 from cacheguard.rules import InForce, follow
 from cacheguard.settings import ModelTier
 from cacheguard.telemetry.events import Telemetry
+from cacheguard.telemetry.spending import SpendingMetrics
 from cacheguard.tenants import Tenants
 from cacheguard.upstream import Upstream
 from cacheguard.wiring.hints import HINT_EVERY_S, share_hints
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 
     from cacheguard import settings as configured
-    from cacheguard.cascade.spending import Ledger
+    from cacheguard.cascade.spending import Ledger, Standing
     from cacheguard.matching.freshness import Directives
     from cacheguard.reply import Reply
     from cacheguard.request import Request
@@ -109,6 +110,10 @@ class Service:
             trace.replied(reply)
         return reply
 
+    def spending(self) -> list[Standing]:
+        """How accounts with a limit stand now."""
+        return list(self._ledger.standings(self._now()))
+
     async def aclose(self) -> None:
         """Finish what was begun, save, and let go of everything."""
         self.is_ready = False
@@ -126,7 +131,8 @@ class Service:
         self._open.push_async_callback(index.aclose)
         self._open.push_async_callback(self._once, "snapshot", index.save)
         await self._once("rules", partial(follow, self.store, self._rules))
-        ledger = make_ledger(self.settings)
+        self._ledger = ledger = make_ledger(self.settings)
+        self.registry.register(SpendingMetrics(self.spending))
         await self._once("spending", partial(self._exchange, ledger))  # a restart must not begin a month anew
         self._open.push_async_callback(self._once, "spending", partial(self._exchange, ledger))
         cascade = Cascade(Random(), self.tiers)

@@ -14,6 +14,7 @@ auth:
   keys:
   - {key: key-of-shop, tenant: shop}
   - {key: key-of-bank, tenant: bank}
+  - {key: key-of-ops, tenant: ops, admin: true}
   tenants: {shop: {spending: {limit_usd: 25, per: month}}}
 tiers:
   strong: {provider: host, model: strong-model, price: {output_usd_per_mtok: 1.0e+6}}
@@ -98,3 +99,29 @@ def test_a_free_model_answers_where_the_limit_stops_the_others(service):
     answered = of_shop(service, route="free-last").ask(PARCEL, max_tokens=26)
     assert cache_status(answered) == "fwd=miss; fwd-status=200; stored"
     assert answered.headers["x-cacheguard-tier"] == "free"
+
+
+def test_who_runs_the_service_sees_what_was_spent_of_each_limit(service):
+    of_shop(service).ask(LIMIT, max_tokens=20)
+    [shown] = service.asker(key="key-of-ops").get("/admin/api/spending").json()["spending"]
+    now = datetime.fromtimestamp(service.clock(), UTC)
+    assert (shown["kind"], shown["name"], shown["per"]) == ("tenant", "shop", "month")
+    assert datetime.fromisoformat(shown["since"]) == datetime(now.year, now.month, 1, tzinfo=UTC)
+    assert datetime.fromisoformat(shown["until"]).timestamp() == service.clock() + until_the_month_ends(service.clock)
+    assert (shown["limit_usd"], shown["spent_usd"] > 0) == (25, True)
+    assert shown["spent_usd"] + shown["left_usd"] == pytest.approx(25)
+    metrics = service.asker(key="key-of-ops").get("/metrics").text
+    whose = 'kind="tenant",name="shop",per="month"'
+    assert f"cacheguard_spent_usd{{{whose}}} {shown['spent_usd']}" in metrics
+    assert f"cacheguard_spending_limit_usd{{{whose}}} 25.0" in metrics
+
+
+def test_a_new_month_is_shown_with_nothing_spent(service):
+    of_shop(service).ask(LIMIT, max_tokens=20)
+    service.clock.passes(until_the_month_ends(service.clock))
+    [shown] = service.asker(key="key-of-ops").get("/admin/api/spending").json()["spending"]
+    assert (shown["spent_usd"], shown["left_usd"]) == (0, 25)
+
+
+def test_spending_is_shown_to_administrators_alone(service):
+    assert of_shop(service).get("/admin/api/spending").status_code == 403

@@ -31,7 +31,7 @@ class Ensemble:
 
     async def answer(self, run: Run, tiers: Sequence[Tier]) -> Given | None:
         asked, others = tiers[: self._size], tiers[self._size :]
-        given = await together(run.ask(tier, others, whole=True, once=True) for tier in asked)
+        given = await together(run.ask(tier, others, whole=True, once=True, held=True) for tier in asked)
         answers = [one for one in given if one is not None]
         if answers and (best := await self._agreed(run, answers)):
             return best

@@ -10,6 +10,7 @@ from cacheguard.errors import Overloaded
 from cacheguard.http.admin.entries import entries_router
 from cacheguard.http.admin.review import review_router
 from cacheguard.http.admin.routes import routes_router
+from cacheguard.http.admin.spending import spending_router
 from cacheguard.http.admin.tiers import tiers_router
 from cacheguard.http.admin.traces import traces_router
 
@@ -30,6 +31,11 @@ def admin_router(service: Service, max_body: int) -> APIRouter:
     router = APIRouter(prefix="/admin/api", dependencies=[Depends(for_admins)])
     for part in (tiers_router(service), traces_router(service)):
         router.include_router(part)
-    for part in (routes_router(service), review_router(service, max_body), entries_router(service, max_body)):
+    for part in (
+        routes_router(service),
+        spending_router(service),
+        review_router(service, max_body),
+        entries_router(service, max_body),
+    ):
         router.include_router(part, dependencies=[Depends(once_ready)])
     return router

@@ -157,3 +157,23 @@ async def test_a_form_that_turns_out_broken_is_the_clients_fault_and_ends_every_
     assert len(seen) == 3
     assert asyncio.all_tasks() == {asyncio.current_task()}
     await simulator.wait_for(in_flight=0)
+
+
+async def test_each_call_is_counted_once_as_what_became_of_its_answer(script, tiers, embed):
+    script(first=FEES, second=MONDAY)
+    seen = []
+    await ask(tiers("first", "second", "third"), embed, size=2, observe=seen.append)
+    told = sorted((attempt.tier, attempt.outcome) for attempt in seen)
+    assert told == [("first", "rejected"), ("second", "rejected"), ("third", "answered")]
+
+
+async def test_answers_that_stand_are_counted_even_if_the_client_leaves_before_the_last_is_there(script, tiers, embed):
+    script(first=MONDAY, second=HANGS)
+    seen = []
+    first, second = tiers("first", "second")
+    asking = asyncio.create_task(ask([first, second], embed, size=2, observe=seen.append))
+    while first.pace.whole.quantile(0.5, asyncio.get_running_loop().time()) is None:
+        await asyncio.sleep(0.001)
+    asking.cancel()
+    await asyncio.wait([asking])
+    assert sorted((attempt.tier, attempt.outcome) for attempt in seen) == [("first", "answered"), ("second", "abandoned")]

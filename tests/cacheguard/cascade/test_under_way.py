@@ -202,3 +202,23 @@ def test_a_probe_that_nobody_waits_for_leaves_its_place_to_the_next():
     assert health.admit("", scene.now) is None
     scene.call.abandoned()
     assert health.admit("", scene.now) is not None
+
+
+def test_an_answer_that_is_held_is_told_when_it_is_decided_upon_as_what_it_came_to():
+    scene = Scene()
+    scene.call.hold()
+    scene.call.came(completion())
+    scene.call.ended(None)
+    assert (scene.seen, scene.spent_usd) == ([], COUNTED_USD)
+    scene.call.rejected()
+    scene.call.decided()
+    scene.call.decided()
+    assert [attempt.outcome for attempt in scene.seen] == ["rejected"]
+
+
+def test_a_held_call_that_fails_is_told_at_once():
+    scene = Scene()
+    scene.call.hold()
+    scene.call.ended(failed(FailureClass.TRANSPORT))
+    scene.call.decided()
+    assert [attempt.outcome for attempt in scene.seen] == ["transport"]
