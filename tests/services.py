@@ -33,7 +33,7 @@ tiers:
 SETTINGS = PLACES + ONE_TIER
 
 LIMIT = "How do I raise my card limit?"
-LIMIT_AGAIN = "How can I raise my card limit?"  # 0.99 in the bundled model
+LIMIT_AGAIN = "How do I raise my card limit, please?"  # near-exact; 0.99 in the bundled model
 PARCEL = "How long does a parcel take?"
 
 CHAT = "/v1/chat/completions"

@@ -16,9 +16,10 @@ from cacheguard.matching.decide import Judged, by_answer, nearest_first
 from cacheguard.matching.features import ALONE, AMONG, alone, among
 from cacheguard.matching.guards import first_veto
 from cacheguard.matching.head import HEAD, Head
+from cacheguard.matching.same_words import same_words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -32,6 +33,10 @@ HEADED = AMONG + HEAD
 # How sure an equal text is, where the route trusts it. Equal texts of the replays: on banking77 4 of 4 have the same
 # answer; on vira, whose labels are noisy, 41 of 54: there `tune` finds that they can't be trusted.
 EXACT = 0.99
+# A threshold that no confidence reaches.
+NOTHING_SIMILAR = 1.0
+# Hardly any text that is less similar has the same words: such need not be read.
+_SAME_WORDS_AT = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,15 +174,15 @@ class ConfidenceModel:
 class Calibrated:
     """The rule of a route whose confidence is a probability.
 
-    threshold: the least confidence that is served. guards: who may object. trusts_exact: see Rule.
-    near_exact: the cosine from which a phrasing is served as if its text were equal; None: it must be.
+    threshold: the least confidence that is served, `NOTHING_SIMILAR` for none. guards: who may object. trusts_exact:
+    see Rule. near_exact: whether the same words are as good as an equal text.
     """
 
     model: ConfidenceModel
     threshold: float
     guards: tuple[Guard, ...] = ()
     trusts_exact: bool = True
-    near_exact: float | None = None
+    near_exact: bool = False
 
     def judge(
         self,
@@ -209,14 +214,26 @@ class Calibrated:
         self, question: Question, match: Match, confidence: float, phrasings: Sequence[Match], now: float
     ) -> tuple[bool, str]:
         """Whether it is accepted, and the guard that objects, or "". phrasings: the answer's, nearest first."""
-        is_near = self.near_exact is not None and match.similarity >= self.near_exact
-        if not (confidence >= self.threshold or is_near or self._is_trusted(match)):
+        is_sure = confidence >= self.threshold < NOTHING_SIMILAR
+        if not (is_sure or self._is_trusted(match) or self._is_near(question, phrasings)):
             return False, ""
         veto = first_veto(question, phrasings, self.guards, now)
         return not veto, veto
 
     def _is_trusted(self, match: Match) -> bool:
         return match.exact and self.trusts_exact
+
+    def _is_near(self, question: Question, phrasings: Sequence[Match]) -> bool:
+        return self.near_exact and is_near_exact(question, phrasings)
+
+
+def is_near_exact(question: Question, phrasings: Iterable[Match]) -> bool:
+    """Whether one of them asks in the same words. An equal text is more than that, and is trusted or not by itself."""
+    return any(
+        same_words(question.text, match.phrasing.text)
+        for match in phrasings
+        if not match.exact and match.similarity >= _SAME_WORDS_AT
+    )
 
 
 @cache

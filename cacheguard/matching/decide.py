@@ -156,12 +156,6 @@ class CosineThreshold:
         return judged
 
 
-# MiniLM-L6 int8, other people's questions against the warm part of the public sets, exact matches apart, measured by
-# tests/benchmarks/threshold.py: at 0.97, 1 of 117 hits is wrong on banking77 and 14 of 181 on vira, whose labels differ
-# on 13 of 54 identical texts; at 0.95, 9 of 260 and 29 of 344; at 0.90, 32 of 681 and 99 of 827.
-CAUTIOUS = CosineThreshold(0.97)
-
-
 def decide(judged: Sequence[Judged], *, terms: Terms, directives: Directives, now: float) -> Decision:
     """Decide over what a rule made of a question's answers, the surest first. now: Unix seconds.
 

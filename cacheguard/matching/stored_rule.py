@@ -16,18 +16,24 @@ def write_rule(rule: Calibrated) -> str:
     return json.dumps(body | {"model": rule.model.to_json()})
 
 
+def _read_near_exact(said: object) -> bool:
+    """Rules of before name a cosine, or null. Raises ValueError."""
+    if said is None or isinstance(said, bool | float):
+        return bool(said)
+    raise ValueError(f"a calibrated rule's near_exact is true or false, not {said!r}")
+
+
 def read_rule(body: str, guards: tuple[Guard, ...] = ()) -> Calibrated:
     """Raises ValueError for one that this program can't follow."""
     try:
         fields = json.loads(body)
         threshold, trusts_exact = float(fields["threshold"]), fields["trusts_exact"]
-        near_exact = None if fields["near_exact"] is None else float(fields["near_exact"])
+        near_exact = _read_near_exact(fields["near_exact"])
         model = ConfidenceModel.from_json(fields["model"])
     except (KeyError, TypeError) as exc:
         raise ValueError(f"no calibrated rule: {exc!r}") from exc
-    for name, share in (("threshold", threshold), ("near_exact", near_exact)):
-        if share is not None and not 0 < share <= 1:
-            raise ValueError(f"a calibrated rule's {name} is above 0 and at most 1, not {share:g}")
+    if not 0 < threshold <= 1:
+        raise ValueError(f"a calibrated rule's threshold is above 0 and at most 1, not {threshold:g}")
     if not isinstance(trusts_exact, bool):
         raise ValueError(f"a calibrated rule's trusts_exact is true or false, not {trusts_exact!r}")  # noqa: TRY004
     return Calibrated(model, threshold, guards, trusts_exact, near_exact)

@@ -141,9 +141,8 @@ class Promises:
 
 
 def tightened(rule: Calibrated) -> Calibrated:
-    """One that serves only what it is twice as sure of, or what is twice as near."""
-    near_exact = None if rule.near_exact is None else (1 + rule.near_exact) / 2
-    return replace(rule, threshold=(1 + rule.threshold) / 2, near_exact=near_exact)
+    """One that serves only what it is twice as sure of, and what is exact."""
+    return replace(rule, threshold=(1 + rule.threshold) / 2, near_exact=False)
 
 
 def _judged(labels: Sequence[Label]) -> list[bool]:

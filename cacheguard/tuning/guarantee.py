@@ -7,6 +7,7 @@ Clopper and Pearson's (1934), one-sided and exact.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -17,12 +18,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-# Confidences that a rule may demand, the strictest first: a tenth of a logit apart, from 0.9995 to 0.05. They are fixed
-# before any label is seen, as the sequence of tests demands.
+# What the curve shows, the strictest first: a tenth of a logit apart, from 0.9995 to 0.05.
 THRESHOLDS: Final = tuple(round(1 / (1 + math.exp(-tenths / 10)), 6) for tenths in range(76, -31, -1))
 # Halvings of [0, 1] until nothing changes in a float.
 _HALVINGS: Final = 60
 _MOST_HITS: Final = 2**20
+# How many times as many hits may be wrong as a model's confidences tell, and how likely that is.
+_TIMES: Final = 2.0 ** np.arange(-2, 3)
+_AS_LIKELY: Final = np.array([1, 4, 6, 4, 1]) / 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Point:
 class Choice:
     """chosen: the point with the most hits that the labels prove, or None where they are too few.
 
-    points: all thresholds, the strictest first. asked: how many questions were labelled.
+    points: of the curve, the strictest first. asked: how many questions were labelled.
     """
 
     chosen: Point | None
@@ -75,8 +78,9 @@ def choose(confidences: ArrayLike, right: ArrayLike, max_wrong: float, confidenc
 
     confidences, right: (n,), for each question how sure the rule is of the answer that it would serve, and whether
     that is right; a question without such an answer has the confidence 0. No question may have taught the rule.
-    Tests go from where the confidences alone, which are no labels, promise the clearest proof, to looser thresholds,
-    and end at the first that fails: so one test pays for all.
+    Tests go from where the confidences alone, which are no labels, promise most, to looser thresholds, and end at the
+    first that fails: so one test pays for all. Each is made where the hits just allow one more wrong one, since
+    everywhere else a proof asks for more.
     """
     surest_first = np.argsort(-np.asarray(confidences, np.float64), kind="stable")
     sure = np.asarray(confidences, np.float64)[surest_first]
@@ -84,19 +88,68 @@ def choose(confidences: ArrayLike, right: ArrayLike, max_wrong: float, confidenc
     expected = np.concatenate([[0.0], np.cumsum(1 - sure)])
     served = np.searchsorted(-sure, -np.asarray(THRESHOLDS), side="right")
     points = tuple(Point(threshold, int(n), int(wrong[n])) for threshold, n in zip(THRESHOLDS, served, strict=True))
-    start = int(np.argmax(_clarity(expected[served], served, max_wrong)))
+    least = _least_hits(int((sure > 0).sum()), max_wrong, 1 - confidence)
+    tested = np.unique(np.searchsorted(-sure, -sure[least - 1], side="right"))  # a threshold serves all who reach it
     chosen = None
-    for point in points[start:]:
-        if at_most(point.wrong, point.served, max_wrong) > 1 - confidence:
+    for hits in tested[_start(tested, least, expected) :].tolist():
+        if at_most(int(wrong[hits]), hits, max_wrong) > 1 - confidence:
             break
-        chosen = point
+        chosen = Point(float(sure[hits - 1]), hits, int(wrong[hits]))
     return Choice(chosen, points, len(sure), max_wrong, confidence)
 
 
-def _clarity(wrong: NDArray[np.float64], served: NDArray[np.int64], max_wrong: float) -> NDArray[np.float64]:
-    """How clearly so many wrong ones would prove the promise: Chernoff's bound on the chance of them, as -log."""
-    share = np.clip(wrong / np.maximum(served, 1), np.finfo(np.float64).tiny, max_wrong)
-    return served * (share * np.log(share / max_wrong) + (1 - share) * np.log((1 - share) / (1 - max_wrong)))
+def _least_hits(hits: int, max_wrong: float, doubt: float) -> NDArray[np.int64]:
+    """For 0, 1, 2, … wrong ones the least number of hits that proves the promise, as far as there are so many hits."""
+    found: list[int] = []
+    while True:
+        wrong, fewest = len(found), found[-1] + 1 if found else 1
+        least = bisect_left(
+            range(hits + 1), x=True, lo=fewest, key=lambda served: at_most(wrong, served, max_wrong) <= doubt
+        )
+        if least > hits:
+            return np.array(found, np.int64)
+        found.append(least)
+
+
+def _start(tested: NDArray[np.int64], least: NDArray[np.int64], expected: NDArray[np.float64]) -> int:
+    """Where a proof is likely and worth something: its chance, if the confidences are right within a factor or two,
+    times the root of the hits.
+
+    tested: numbers of hits. expected: wrong ones among the surest 0, 1, 2, … by the confidences.
+    Over 200 splits of banking77 with 1,540 labels this start proves 2 % in 84, the likeliest proof in 42, and the
+    likeliest times the hits in 86; of vira with 1,401 labels in 54, 40 and 44.
+    """
+    allowed = np.searchsorted(least, tested, side="right") - 1
+    worth = [
+        math.sqrt(hits) * float(_AS_LIKELY @ _at_most_of_rare(int(wrong), expected[hits] * _TIMES))
+        for hits, wrong in zip(tested.tolist(), allowed, strict=True)
+    ]
+    return int(np.argmax(worth)) if worth else 0
+
+
+def _at_most_of_rare(wrong: int, expected: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The chance of `wrong` or fewer where so many are expected (Poisson 1837)."""
+    k = np.arange(wrong + 1)
+    log_factorials = np.concatenate([[0.0], np.cumsum(np.log(k[1:]))])
+    mean = np.maximum(expected, np.finfo(np.float64).tiny)[:, None]
+    chances: NDArray[np.float64] = np.exp(k * np.log(mean) - mean - log_factorials).sum(axis=1)
+    return chances
+
+
+def most_provable(confidences: ArrayLike, right: ArrayLike, max_wrong: float, confidence: float = 0.95) -> float | None:
+    """The loosest threshold that a single test proves, if one knew beforehand which to make; None where none does.
+
+    As for `choose`, which pays for its choice. No way of choosing that keeps its word comes past this one: of what is
+    tested once, the exact binomial test proves most.
+    """
+    order = np.argsort(-np.asarray(confidences, np.float64), kind="stable")
+    sure = np.asarray(confidences, np.float64)[order]
+    wrong = np.cumsum(~np.asarray(right, bool)[order])
+    least = _least_hits(int((sure > 0).sum()), max_wrong, 1 - confidence)
+    allowed = np.searchsorted(least, np.arange(1, len(sure) + 1), side="right") - 1
+    is_last = np.append(sure[1:] < sure[:-1], True)[: len(sure)]
+    provable = np.flatnonzero((wrong <= allowed) & is_last & (sure > 0))
+    return float(sure[provable[-1]]) if len(provable) else None
 
 
 def hits_needed(max_wrong: float, wrong_share: float = 0.0, confidence: float = 0.95) -> int | None:

@@ -51,7 +51,8 @@ class Report:
 
     labels: those that count for the proof. complaints: those that only taught. cut: longer than the model reads.
     absent: their right answer is not in the cache. exact: their very words are.
-    near_exact: the cosine from which a phrasing counts as good as equal, None for none. curve: the strictest first.
+    near_exact: whether the same words are served too. threshold: 1 where nothing similar is.
+    curve: the strictest first.
     """
 
     route: str
@@ -67,7 +68,7 @@ class Report:
     exact: int
     exact_wrong: int
     trusts_exact: bool
-    near_exact: float | None
+    near_exact: bool
     threshold: float
     chosen: Row | None
     curve: list[Row]
@@ -101,11 +102,15 @@ def report_of(route: str, gathered: Gathered, tuned: Tuned) -> Report:
         chosen=_row(choice.chosen, choice) if choice.chosen else None,
         curve=[_row(point, choice) for point in choice.points if point.served],
         weights=sorted(weights, key=lambda weight: -abs(weight.weight)),
-        needed=[
-            Needed(limit, labels_needed(choice.points, choice.asked, limit, choice.confidence))
-            for limit in sorted({*TIGHTER, choice.max_wrong}, reverse=True)
-        ],
+        needed=[Needed(limit, _needed(choice, limit)) for limit in sorted({*TIGHTER, choice.max_wrong}, reverse=True)],
     )
+
+
+def _needed(choice: Choice, limit: float) -> int | None:
+    """What is proven needs no more labels, nor does what is looser."""
+    if choice.chosen and limit >= choice.max_wrong:
+        return choice.asked
+    return labels_needed(choice.points, choice.asked, limit, choice.confidence)
 
 
 def _row(point: Point, choice: Choice) -> Row:
@@ -155,11 +160,18 @@ def _rule_said(report: Report) -> Iterator[str]:
     else:
         needed = next(labels for limit, labels in report.needed if limit == report.max_wrong)
         yield f"{promise}: not proven, {_needed_said(needed, report.labels)}"
-        near = " and near-exact ones" if report.near_exact else ""
-        yield f"until then the rule serves trusted exact matches{near}, and what it is {report.threshold:.2%} sure of"
+        yield f"until then nothing similar is served: {_meanwhile_said(report)}"
     if report.exact:
         how = "trusted unasked" if report.trusts_exact else "weighed like any other"
         yield f"exact matches are {how}: {report.exact_wrong:,} of {report.exact:,} labelled ones are wrong"
+
+
+def _meanwhile_said(report: Report) -> str:
+    if not report.trusts_exact:
+        return "nothing at all, since even exact matches are too often wrong by these labels"
+    if not report.near_exact:
+        return "only exact matches"
+    return "only exact matches, and questions in the same words but for marks, contractions, articles and courtesies"
 
 
 def _needed_said(labels: int | None, known: int) -> str:

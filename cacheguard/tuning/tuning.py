@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from cacheguard.matching.confidence import Calibrated, default_model
-from cacheguard.matching.decide import CAUTIOUS
+from cacheguard.matching.confidence import NOTHING_SIMILAR, Calibrated, default_model, is_near_exact
 from cacheguard.tuning.fitting import fit_model, lessons_alone, lessons_among
-from cacheguard.tuning.guarantee import THRESHOLDS, Choice, choose
+from cacheguard.tuning.guarantee import Choice, choose
 from cacheguard.tuning.heads import RouteFit, may_have_head
 from cacheguard.tuning.labels import Labelled
 from cacheguard.tuning.rehearsal import Cached
@@ -38,7 +37,6 @@ class Served(NamedTuple):
 
     confidence: float
     is_right: bool | None
-    similarity: float = 0.0
     is_exact: bool = False
 
 
@@ -61,14 +59,15 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """A rule, and what it rests on. exact: questions whose very words are in the cache.
+    """A rule, and what it rests on. exact: questions whose very text is in the cache. near: whose words are, or text.
 
-    Where the labels prove nothing, the rule serves what it is surest of, and what is all but equal.
+    Where the labels prove nothing, the rule serves nothing that is only similar.
     """
 
     rule: Calibrated
     choice: Choice
     exact: Seen
+    near: Seen
 
 
 def fit_for(phrasings: Sequence[Match]) -> Fit:
@@ -96,11 +95,13 @@ def tune(labelled: Sequence[Labelled], fit: Fit, guards: tuple[Guard, ...], prom
     served = [one.trusting if trusts_exact else one.asking for one in held_out]
     known = [one for one in served if one.is_right is not None]
     choice = choose([one.confidence for one in known], [bool(one.is_right) for one in known], *promise)
+    near = Seen.of(map(_as_near_exact, labelled))
     if choice.chosen:
-        return Tuned(Calibrated(fit(labelled), choice.chosen.threshold, guards, trusts_exact), choice, exact)
-    near = Seen.of(one for one in served if one.similarity >= CAUTIOUS.cosine)
-    near_exact = CAUTIOUS.cosine if near.allows(promise.max_wrong) else None
-    return Tuned(Calibrated(fit(labelled), THRESHOLDS[0], guards, trusts_exact, near_exact), choice, exact)
+        rule = Calibrated(fit(labelled), choice.chosen.threshold, guards, trusts_exact)
+    else:
+        near_exact = trusts_exact and near.allows(promise.max_wrong)
+        rule = Calibrated(fit(labelled), NOTHING_SIMILAR, guards, trusts_exact, near_exact)
+    return Tuned(rule, choice, exact, near)
 
 
 class _HeldOut(NamedTuple):
@@ -138,5 +139,12 @@ def _served(rule: Calibrated, one: Labelled, now: float) -> Served:
         if judged.accepted:
             match = judged.match
             confidence = 1.0 if match.exact and rule.trusts_exact else judged.confidence
-            return Served(confidence, one.fits(match.answer), match.similarity, match.exact)
+            return Served(confidence, one.fits(match.answer), match.exact)
     return Served(0.0, is_right=False)
+
+
+def _as_near_exact(one: Labelled) -> Served:
+    """By the nearest phrasing of the same words; is_right: None where there is none, or the question proves nothing."""
+    found = (match for match in one.matches if match.exact or is_near_exact(one.question, [match]))
+    match = None if one.is_complaint else next(found, None)
+    return Served(1.0, match and one.fits(match.answer))

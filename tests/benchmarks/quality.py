@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cacheguard.matching.confidence import Calibrated, default_model
-from cacheguard.matching.decide import CAUTIOUS
+from cacheguard.matching.confidence import NOTHING_SIMILAR, Calibrated, default_model
+from cacheguard.matching.decide import CosineThreshold
 from cacheguard.tuning import train
 from cacheguard.tuning.fitting import fit_model, lessons_alone, lessons_among
 from cacheguard.tuning.guarantee import upper_bound
 from cacheguard.tuning.tuning import Promise, tune
-from cacheguard.wiring.rules import UNTUNED
 from embeddings.opening import open_embedder
 from tests.benchmarks.counting import LIMITS, Decisions, Listing, Listings, percent
 from tests.benchmarks.filled import GUARDED, filled, remember_lessons, stream
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from cacheguard.matching.confidence import ConfidenceModel
+    from cacheguard.matching.decide import Rule
     from cacheguard.tuning.labels import Labelled
     from cacheguard.tuning.tuning import Fit
     from tests.benchmarks.filled import Filled
@@ -88,7 +88,7 @@ async def _ranked(cache: Filled, name: str, models: Mapping[str, ConfidenceModel
 
 
 async def _in_force(cache: Filled, name: str, labelled: Sequence[Labelled], fit: Fit) -> list[list[str]]:
-    rules = {"none, as shipped": Calibrated(default_model(), UNTUNED, GUARDED, near_exact=CAUTIOUS.cosine)}
+    rules = {"none, as shipped": Calibrated(default_model(), NOTHING_SIMILAR, GUARDED, near_exact=True)}
     for max_wrong in PROMISES:
         rules[f"{max_wrong:.0%}"] = tune(labelled, fit, GUARDED, Promise(max_wrong, 0.95), time.time()).rule
     rows = []
@@ -157,9 +157,9 @@ def _judged(pairs: Sequence[Labelled], model: ConfidenceModel, *, guarded: bool)
 async def _traps(cache: Filled) -> list[list[str]]:
     """Served although the two ask different things: by the route as it is shipped, and by a cosine alone."""
     rows = []
-    shipped = Calibrated(default_model(), UNTUNED, GUARDED, near_exact=CAUTIOUS.cosine)
-    rules = {
-        "cosine 0.9": replace(shipped, threshold=1.0, guards=(), near_exact=0.9),
+    shipped = Calibrated(default_model(), NOTHING_SIMILAR, GUARDED, near_exact=True)
+    rules: dict[str, Rule] = {
+        "cosine 0.9": CosineThreshold(0.9),
         "as shipped": shipped,
         "as shipped, without guards": replace(shipped, guards=()),
         "confidence 0.5": replace(shipped, threshold=0.5),

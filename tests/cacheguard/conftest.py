@@ -6,7 +6,7 @@ import pytest
 
 from cacheguard.cascade.plan import Plan
 from cacheguard.cascade.tier import Tier
-from cacheguard.matching.decide import CAUTIOUS
+from cacheguard.matching.decide import CosineThreshold
 from cacheguard.matching.freshness import Terms
 from cacheguard.place import Place
 from cacheguard.providers.template import TemplateProvider
@@ -45,6 +45,14 @@ def place():
     terms = Terms(ttl_s=86400, stale_while_revalidate_s=3600, stale_if_error_s=604800)
     validators = tuple(make() for make in REGISTRY.values())
     return Place(
-        Route("faq", ("faq",), Plan((tier,), validators=validators), Mode.READ_WRITE, terms, CAUTIOUS, "exact"),
+        Route(
+            "faq",
+            ("faq",),
+            Plan((tier,), validators=validators),
+            Mode.READ_WRITE,
+            terms,
+            CosineThreshold(0.97),
+            "exact",
+        ),
         "default",
     )

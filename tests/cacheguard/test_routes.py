@@ -8,7 +8,7 @@ import pytest
 
 from cacheguard.cascade.plan import Plan
 from cacheguard.errors import UnknownRoute
-from cacheguard.matching.decide import CAUTIOUS
+from cacheguard.matching.decide import CosineThreshold
 from cacheguard.matching.freshness import Terms
 from cacheguard.question import Question
 from cacheguard.routes import Mode, Route, Routes
@@ -23,7 +23,7 @@ def route(name, *models, mode=Mode.READ_WRITE):
         plan=Plan(()),
         mode=mode,
         terms=Terms(60, 0, 0),
-        rule=CAUTIOUS,
+        rule=CosineThreshold(0.97),
         context="exact",
     )
 

@@ -88,9 +88,9 @@ def test_too_few_labels_say_how_many_more_are_likely_to_do(folder, tune):
     (folder / "few.jsonl").write_text("".join(LABELS.read_text("utf-8").splitlines(keepends=True)[:40]), "utf-8")
     ended = tune("--labels", "few.jsonl", "--apply")
     assert "at most 1.00% of the hits wrong, with 95% confidence: not proven, some " in ended.out
-    assert "until then the rule serves trusted exact matches" in ended.out
+    assert "until then nothing similar is served: only exact matches" in ended.out
     [(_, body)] = stored(folder)
-    assert body["threshold"] == 0.9995
+    assert body["threshold"] == 1
 
 
 def test_pairs_tell_too(folder, tune):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cacheguard.matching.confidence import EXACT, Calibrated, ConfidenceModel, default_model
+from cacheguard.matching.confidence import EXACT, NOTHING_SIMILAR, Calibrated, ConfidenceModel, default_model
 from cacheguard.matching.decide import Match
 from cacheguard.matching.features import ALONE, AMONG
 from cacheguard.question import Question, fold
@@ -122,6 +122,25 @@ def test_the_same_words_are_sure_where_the_route_trusts_them():
     assert judged.confidence >= EXACT
     (judged,) = replace(trusting, trusts_exact=False).judge(ask("good morning"), same, 0)
     assert not judged.accepted
+
+
+def test_a_route_that_serves_nothing_similar_serves_the_same_words_past_its_guards():
+    rule = Calibrated(default_model(), NOTHING_SIMILAR, (Objection(),), near_exact=True)
+
+    def served(text):
+        return [one.match.answer.id for one in rule.judge(ask(text), SURE, 0) if one.accepted]
+
+    assert served("Please, how can I cancel the order?") == []
+    assert served("Hi, how can I cancel my order, please?") == ["cancel"]
+    assert served("Cancelling the order") == ["cancel"]
+    assert served("how can I not cancel my order") == []
+    assert Calibrated(default_model(), NOTHING_SIMILAR).judge(ask("Cancelling the order"), SURE, 0)[0].accepted is False
+
+
+def test_no_confidence_is_enough_where_nothing_similar_is_served():
+    certain = replace(default_model(), among=replace(default_model().among, bias=1000.0))
+    assert certain.weigh("can I cancel my order", SURE)[0].confidence == 1
+    assert not any(one.accepted for one in Calibrated(certain, NOTHING_SIMILAR).judge(ask("can I cancel it"), SURE, 0))
 
 
 def test_a_model_survives_being_written_down():

@@ -10,13 +10,13 @@ from cacheguard.matching.stored_rule import read_rule, write_rule
 
 @pytest.fixture
 def rule():
-    return Calibrated(default_model(), 0.875, trusts_exact=False, near_exact=0.97)
+    return Calibrated(default_model(), 0.875, trusts_exact=False, near_exact=True)
 
 
 def test_a_rule_is_read_as_it_was_written(rule):
     body = write_rule(rule)
     again = read_rule(body)
-    assert (again.threshold, again.trusts_exact, again.near_exact) == (0.875, False, 0.97)
+    assert (again.threshold, again.trusts_exact, again.near_exact) == (0.875, False, True)
     assert write_rule(again) == body
 
 
@@ -27,7 +27,6 @@ def test_a_rule_is_read_as_it_was_written(rule):
         {"threshold": 1.5},
         {"threshold": None},
         {"threshold": float("nan")},
-        {"near_exact": 0},
         {"near_exact": "near"},
         {"trusts_exact": "no"},
         {"model": {}},
@@ -37,6 +36,11 @@ def test_a_rule_is_read_as_it_was_written(rule):
 def test_what_is_no_rule_is_refused(rule, wrong):
     with pytest.raises(ValueError, match=r"rule|model|float"):
         read_rule(json.dumps(json.loads(write_rule(rule)) | wrong))
+
+
+@pytest.mark.parametrize(("said", "is_near_exact"), [(0.97, True), (None, False)])
+def test_a_rule_of_before_whose_near_exact_is_a_cosine_is_read_as_one_that_has_it(rule, said, is_near_exact):
+    assert read_rule(json.dumps(json.loads(write_rule(rule)) | {"near_exact": said})).near_exact is is_near_exact
 
 
 @pytest.mark.parametrize("body", ["", "[]", "{}", "null", '{"cosine": 0.9}'])

@@ -38,7 +38,7 @@ class Process:
 
     def __init__(self, store, clock, max_wrong=0.01):
         self.alarms = Alarms()
-        self.rule = InForce(Calibrated(default_model(), THRESHOLD, near_exact=0.97), read_rule)
+        self.rule = InForce(Calibrated(default_model(), THRESHOLD, near_exact=True), read_rule)
         self.promise = Promise(max_wrong, self.rule)
         self.promises = Promises({"faq": self.promise}, store, self.alarms, Border(self.alarms), clock)
 
@@ -88,7 +88,7 @@ async def test_a_broken_promise_makes_the_rule_stricter_for_all_who_share_the_st
     for _ in range(4):
         await hear(right=False)
     assert process.alarms.broken == [("faq", 1, 0.95)]
-    assert (process.rule.threshold, process.rule.rule.near_exact) == (0.95, 0.985)
+    assert (process.rule.threshold, process.rule.rule.near_exact) == (0.95, False)
     assert process.promise.is_broken
     assert (other.rule.threshold, other.promise.is_broken) == (THRESHOLD, False)
     await follow(store, {"faq": other.rule})

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from cacheguard.matching.confidence import default_model
-from cacheguard.matching.decide import CAUTIOUS, Match
+from cacheguard.matching.confidence import NOTHING_SIMILAR, default_model
+from cacheguard.matching.decide import Match
 from cacheguard.question import Question
-from cacheguard.tuning.guarantee import THRESHOLDS
 from cacheguard.tuning.labels import Labelled, Verdicts
 from cacheguard.tuning.tuning import Promise, Seen, Served, fit_for, tune
 from cacheguard.types import Answer, Origin, Phrasing, Provenance
@@ -95,16 +96,16 @@ def test_the_promise_holds_for_questions_that_nobody_labelled(world, asked):
     tuned = tune(asked, fit_for(world.known), (), Promise(0.05, 0.95), NOW)
     hit_rate, wrong = shares(tuned.rule, world.asks(2000))
     assert tuned.rule.threshold == tuned.choice.chosen.threshold
-    assert tuned.rule.near_exact is None
+    assert not tuned.rule.near_exact
     assert wrong <= 0.05
     assert hit_rate == pytest.approx(tuned.choice.chosen.served / 600, abs=0.06)
 
 
-def test_too_few_labels_prove_nothing_and_hardly_more_than_exact_matches_are_served(world):
+def test_too_few_labels_prove_nothing_and_nothing_similar_is_served(world):
     tuned = tune(world.asks(30), fit_for(world.known), (), Promise(0.05, 0.95), NOW)
     assert tuned.choice.chosen is None
-    assert (tuned.rule.threshold, tuned.rule.trusts_exact) == (THRESHOLDS[0], True)
-    assert tuned.rule.near_exact == CAUTIOUS.cosine
+    assert (tuned.rule.threshold, tuned.rule.trusts_exact, tuned.rule.near_exact) == (NOTHING_SIMILAR, True, True)
+    assert shares(tuned.rule, world.asks(500))[0] == 0
 
 
 def test_equal_texts_are_not_trusted_where_labels_speak_against_it(world, asked):
@@ -121,8 +122,29 @@ def test_equal_texts_that_are_often_wrong_count_against_the_promise(world):
     asked = [*world.asks_again(100, right=True), *world.asks_again(20, right=False)]
     tuned = tune(asked, fit_for([]), (), Promise(0.05, 0.95), NOW)
     assert tuned.choice.chosen is None
-    assert tuned.rule.near_exact is None
-    assert shares(tuned.rule, asked)[0] < 0.2
+    assert not tuned.rule.near_exact
+    assert shares(tuned.rule, asked)[0] == 0
+
+
+def test_the_same_words_are_served_unproven_unless_labels_speak_against_it(world):
+    def asks_in_the_same_words(right):
+        return [
+            replace(
+                one,
+                question=Question("Please, where is my card?", "please, where is my card"),
+                matches=(replace(known, phrasing=replace(known.phrasing, text="Where's my card?"), exact=False),),
+            )
+            for one in world.asks_again(20, right)
+            for known in one.matches[:1]
+        ]
+
+    confirmed, contradicted = (
+        tune([*world.asks(30), *asks_in_the_same_words(right)], fit_for([]), (), Promise(0.01, 0.95), NOW)
+        for right in (True, False)
+    )
+    assert (confirmed.near, confirmed.rule.near_exact) == (Seen(20, 0), True)
+    assert (contradicted.near, contradicted.rule.near_exact) == (Seen(20, 20), False)
+    assert contradicted.rule.trusts_exact
 
 
 def test_complaints_teach_but_prove_nothing(world, asked):
