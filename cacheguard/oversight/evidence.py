@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 # Simulated: where as many hits are wrong as promised, 3 to 12 of 100 runs of 5,000 judged hits reach it; where half as
 # many are, at most 1 of 400. With 30 % wrong hits where 1 % was promised, it takes 12 judged ones (95 of 100 runs: 29).
 ALARM: Final = 3000.0
+# From here on more speaks against the promise than for it, so that all hits are worth a look: after a wrong one, until
+# ten to a hundred right ones have made up for it. Simulated, 1 hit of 20 judged, 1 % promised, 5 % wrong: noticed after
+# 490 hits (median of 1,000 runs), and after 670 if doubt began at twice the evidence; 277 of them pass before the first
+# wrong hit is judged at all. While half as many are wrong as promised, 7 hits of 100 are judged instead of 6.
+_DOUBT: Final = 1.0
 # Shares of wrong hits, in multiples of the promised one, that are looked for: one that crept up, and one that jumped.
 _TIMES: Final = (2.0, 5.0, 20.0)
 # No share looked for is greater, so that a right hit still speaks against it.
@@ -34,6 +39,11 @@ class Evidence:
     @property
     def breaks(self) -> bool:
         return self.peak >= ALARM
+
+    @property
+    def casts_doubt(self) -> bool:
+        """Whether all hits shall be judged for a while. It hangs on what is past alone, so no guarantee is lost."""
+        return self.now >= _DOUBT
 
 
 NONE: Final = Evidence(0.0, 0.0)

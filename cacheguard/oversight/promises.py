@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 # Newest labels and hits that are looked at: what was longer ago has left the detectors long since.
 _LABELS: Final = 5_000
 _HITS: Final = 10_000
-# Evidence beyond which all hits are judged: one wrong one among the last fifteen or so.
-_DOUBT: Final = 2.0
 TIGHTENING: Final = "tightening"
 
 
@@ -121,7 +119,7 @@ class Promises:
         if promise.max_wrong is None:
             return
         standing = await self.standing(route)
-        promise.is_in_doubt = standing.by_judge.now >= _DOUBT
+        promise.is_in_doubt = standing.by_judge.casts_doubt
         if standing.breaks and promise.rule is not None:
             await self._tighten(route, promise.rule, standing)
 

@@ -147,4 +147,4 @@ def _as_near_exact(one: Labelled) -> Served:
     """By the nearest phrasing of the same words; is_right: None where there is none, or the question proves nothing."""
     found = (match for match in one.matches if match.exact or is_near_exact(one.question, [match]))
     match = None if one.is_complaint else next(found, None)
-    return Served(1.0, match and one.fits(match.answer))
+    return Served(1.0, None if match is None else one.fits(match.answer))
