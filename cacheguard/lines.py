@@ -1,13 +1,14 @@
-"""Lines of a text file, plain or gzipped. What is wrong with one of them never stops the reading of the others."""
+"""Lines of a text file, plain or packed. What is wrong with one of them never stops the reading of the others."""
 
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import re
 import zlib
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from cacheguard.errors import FileUnusable
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _GZIP: Final = b"\x1f\x8b"
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"  # RFC 8878, 3.1.1
 # Sixteen times the largest request that a service takes by default: what is longer is no line of text.
 LONGEST: Final = 2**24
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -46,23 +48,32 @@ def read_lines(path: Path, advance: Callable[[int], None] = lambda _: None) -> I
 
     A file that breaks off gives its last line as a bad one. Raises FileUnusable for one that can't be opened.
     """
-    number = told = 0
     try:
         with path.open("rb") as file:
-            lines = _unpacked(file)
-            try:
-                while line := lines.readline(LONGEST + 1):
-                    number += 1
-                    if read := _line(line, path.name, number):
-                        yield read
-                    while len(line) > LONGEST and not line.endswith(b"\n"):
-                        line = lines.readline(LONGEST + 1)
-                    advance(file.tell() - told)
-                    told = file.tell()
-            except (EOFError, zlib.error, gzip.BadGzipFile) as exc:
-                yield BadLine(path.name, number + 1, f"the compressed file breaks off or is damaged here ({exc})")
+            yield from lines_of(unpacked(file), file, path.name, advance)
     except OSError as exc:
         raise FileUnusable(f"{path} can't be read: {exc.strerror}") from exc
+
+
+def lines_of(lines: BinaryIO, file: BinaryIO, name: str, advance: Callable[[int], None]) -> Iterator[Line | BadLine]:
+    """As read_lines, of what an open file holds unpacked; advance is told nothing of a pipe. Raises OSError."""
+    number = told = 0
+    tells = file.seekable()
+    try:
+        while line := lines.readline(LONGEST + 1):
+            number += 1
+            if read := _line(line, name, number):
+                yield read
+            while len(line) > LONGEST and not line.endswith(b"\n"):
+                line = lines.readline(LONGEST + 1)
+            if tells:
+                at = file.tell()
+                advance(at - told)
+                told = at
+    except (EOFError, OSError, zlib.error) as exc:
+        if is_of_system(exc):
+            raise
+        yield BadLine(name, number + 1, f"the compressed file breaks off or is damaged here ({exc})")
 
 
 def read_object(text: str) -> dict[str, Any]:
@@ -92,10 +103,23 @@ def text_in(fields: Mapping[str, Any], name: str) -> str:
     return text
 
 
-def _unpacked(file: IO[bytes]) -> IO[bytes]:
-    start = file.read(len(_GZIP))
-    file.seek(0)
-    return gzip.GzipFile(fileobj=file) if start == _GZIP else file  # type: ignore[return-value]
+def unpacked(file: BinaryIO) -> BinaryIO:
+    """What the file holds, by its first bytes: gzip, Zstandard or neither. Raises FileUnusable."""
+    start = file.peek(len(_ZSTD))  # type: ignore[attr-defined]  # open(), stdin and BufferedReader have it
+    if start.startswith(_GZIP):
+        return gzip.GzipFile(fileobj=file)  # type: ignore[return-value]
+    if start.startswith(_ZSTD):
+        try:
+            from pyarrow import CompressedInputStream  # noqa: PLC0415 - an extra
+        except ImportError:
+            raise FileUnusable("a log in Zstandard needs pyarrow: pip install 'cacheguard[logs]'") from None
+        return io.BufferedReader(CompressedInputStream(file, "zstd"))
+    return file
+
+
+def is_of_system(exc: Exception) -> bool:
+    """Whether the file can't be read, rather than unpacked: what unpacks, gzip and pyarrow, numbers no OSError."""
+    return isinstance(exc, OSError) and exc.errno is not None
 
 
 def _line(line: bytes, file: str, number: int) -> Line | BadLine | None:

@@ -10,6 +10,8 @@ from cacheguard.request import Asked, Patient, Request
 from cacheguard.scope import scope_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cacheguard.routes import Route
 
 
@@ -28,7 +30,10 @@ class Place:
 
     def asked(self, prompt: str) -> Asked:
         """The prompt as the corridor sees it. Raises ValueError for a blank one."""
-        body = self.body(prompt)
+        return self.asked_in(self.body(prompt))
+
+    def asked_in(self, body: Mapping[str, Any]) -> Asked:
+        """The question of a request, likewise."""
         question = read_question(body["messages"])
         if isinstance(question, NoQuestion):
             raise ValueError(f"no question: {question.reason}")  # noqa: TRY004 - wrong data, not a wrong call

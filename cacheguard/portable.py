@@ -1,7 +1,8 @@
 """A cache's content as JSON lines, to keep it elsewhere or to bring it into another store.
 
 The first line names the format and the model that made the vectors. Then come the answers, each followed by its
-phrasings, then the labels, then a last line with their numbers, without which the file is not whole.
+phrasings, then the labels and the routes' rules, then a last line with their numbers, without which the file is not
+whole. Files of format 1 hold no rules.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from cacheguard.types import Phrasing
     from embeddings.base import Embedder
 
-VERSION: Final = 1
+VERSION: Final = 2
+_READ: Final = frozenset({1, VERSION})
 _BATCH: Final = 256
 _OFF_UNIT: Final = 1e-3
 
@@ -51,6 +53,7 @@ class End:
     answers: int
     phrasings: int
     labels: int
+    rules: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +67,35 @@ class Worded:
     vector: str | None
 
 
-Row: TypeAlias = Head | Answer | Worded | Label | End
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A decision rule of a route, as the store keeps it. Its version is given anew where it is brought in."""
+
+    route: str
+    body: str
+    by: str
+    created_at: float
+
+
+Row: TypeAlias = Head | Answer | Worded | Label | Rule | End
 _KINDS: Final[Mapping[str, type[Row]]] = {
     "cacheguard_export": Head,
     "answer": Answer,
     "phrasing": Worded,
     "label": Label,
+    "rule": Rule,
     "end": End,
 }
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
 
 
 async def export(store: Store, model: str, which: Filter, routes: Iterable[str]) -> AsyncIterator[str]:
-    """The lines of an export: the answers that fit, and the labels of their routes and of `routes`.
+    """The lines of an export: the answers that fit, and the labels and rules of their routes and of `routes`.
 
     model: fingerprint that the store was opened for.
     """
     yield _written(Head(VERSION, model))
-    answers = phrasings = labels = 0
+    answers = phrasings = labels = rules = 0
     labelled = dict.fromkeys(routes)
     async for answer, its in store.answers(which):
         yield _written(answer)
@@ -95,7 +109,11 @@ async def export(store: Store, model: str, which: Filter, routes: Iterable[str])
         for label in await store.labels(route):
             yield _written(label)
             labels += 1
-    yield _written(End(answers, phrasings, labels))
+    for route in labelled:
+        for rule in await store.rules(route):
+            yield _written(Rule(rule.route, rule.body, rule.by, rule.created_at))
+            rules += 1
+    yield _written(End(answers, phrasings, labels, rules))
 
 
 async def _worded(store: Store, phrasings: list[Phrasing]) -> list[Worded]:
@@ -115,6 +133,7 @@ class Importing:
         self._store = store
         self._embedder = embedder
         self._labels: dict[str, set[Label]] = {}  # by route, as far as the store has them
+        self._rules: dict[str, set[Rule]] = {}  # likewise
         self.made_anew = False
 
     async def read(self, path: Path, advance: Callable[[int], None]) -> End:
@@ -127,7 +146,8 @@ class Importing:
         self._begin(path, next(rows, None))
         answers: list[tuple[Answer, list[Worded]]] = []
         labels: list[Label] = []
-        counts = {Answer: 0, Worded: 0, Label: 0}
+        rules: list[Rule] = []
+        counts = {Answer: 0, Worded: 0, Label: 0, Rule: 0}
         waiting = 0
         for row in rows:
             match row:
@@ -137,9 +157,12 @@ class Importing:
                     answers[-1][1].append(row)
                 case Label():
                     labels.append(row)
+                case Rule():
+                    rules.append(row)
                 case End():
                     await self._keep(answers)
                     await self._keep_labels(labels)
+                    await self._keep_rules(rules)
                     if row != End(*counts.values()):
                         raise FileUnusable(f"{path} lacks lines: it ends as one with {row}")
                     return row
@@ -156,8 +179,9 @@ class Importing:
     def _begin(self, path: Path, head: Row | None) -> None:
         if not isinstance(head, Head):
             raise FileUnusable(f"{path} is no export of a cache: its first line does not say so")
-        if head.version != VERSION:
-            raise FileUnusable(f"{path} has the format {head.version}; this version reads format {VERSION}")
+        if head.version not in _READ:
+            known = ", ".join(map(str, sorted(_READ)))
+            raise FileUnusable(f"{path} has the format {head.version}; this version reads formats {known}")
         self.made_anew = head.model != self._embedder.spec.fingerprint
 
     async def _keep(self, answers: list[tuple[Answer, list[Worded]]]) -> None:
@@ -180,6 +204,15 @@ class Importing:
         new = [label for label in labels if label not in self._labels[label.route]]
         if new:
             await self._store.add_labels(new)
+
+    async def _keep_rules(self, rules: list[Rule]) -> None:
+        """Those that the store never had, in their order: the last one of a route is then in force."""
+        for rule in rules:
+            if rule.route not in self._rules:
+                had = await self._store.rules(rule.route)
+                self._rules[rule.route] = {Rule(one.route, one.body, one.by, one.created_at) for one in had}
+            if rule not in self._rules[rule.route]:
+                await self._store.add_rule(rule.route, rule.body, by=rule.by, created_at=rule.created_at)
 
     def _decoded(self, vector: str) -> NDArray[np.float32]:
         dimension = self._embedder.spec.dimension

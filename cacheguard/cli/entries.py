@@ -120,7 +120,7 @@ def export_(
     route: OfRoute = None,
     config: ConfigFile = None,
 ) -> None:
-    """Write answers, phrasings, vectors and labels as JSON lines. Keep such a file private: it holds prompts.
+    """Write answers, phrasings, vectors, labels and rules as JSON lines. Keep such a file private: it holds prompts.
 
     Example: [bold]cacheguard entries export faq.jsonl --route faq[/bold]
     """
@@ -177,7 +177,7 @@ async def _import(settings: Settings, file: Path, size: int) -> None:
             held = await importing.read(file, progress.advance)
     if importing.made_anew:
         print("another model made the file's vectors, so they were made anew", file=sys.stderr)
-    print(f"{held.answers:,} answers, {held.phrasings:,} phrasings, {held.labels:,} labels")
+    print(f"{held.answers:,} answers, {held.phrasings:,} phrasings, {held.labels:,} labels, {held.rules:,} rules")
 
 
 @commands.command("re-embed")

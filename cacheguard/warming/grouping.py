@@ -1,114 +1,164 @@
-"""Sorts what logs say: phrasings by answer, equal questions once, and questions with two answers set aside.
+"""Which questions of a scope ask the same, so that one answer is right for all of them.
 
-The sorting is done in a temporary SQLite database, which stays in memory while it is small: the lines of one answer
-may be spread over all files, and the files may be larger than memory.
+They come as they would to the service, the most asked first: each is judged against those that are placed already, as
+the corridor judges it, and joins an answer only where the rule is sure of it. So nothing is joined by a chain of near
+ones: the rule asks that an answer stands out among all that are near, and a group must stay of one piece.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from dataclasses import dataclass
-from hashlib import sha256
-from typing import TYPE_CHECKING, Final, NamedTuple
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from cacheguard.question import fold
+from cacheguard.matching.confidence import Calibrated, default_model
+from cacheguard.matching.decide import CAUTIOUS, Match
+from cacheguard.question import Question
+from cacheguard.types import Answer, Origin, Phrasing, Provenance
+from cacheguard.warming.settling import AGREE, agreement, sense_of
+from cacheguard.warming.work import text_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
-    from cacheguard.warming.log import Logged
+    import numpy as np
+    from numpy.typing import NDArray
 
-# Answers without an id of their own are told apart by their text; no log's own ids look like this.
-_BY_TEXT: Final = "text:sha256:"
+    from cacheguard.matching.decide import Rule
+    from cacheguard.warming.settling import Settled
 
-_TABLES: Final = """
-    CREATE TABLE answers (source_id TEXT PRIMARY KEY NOT NULL, text TEXT NOT NULL);
-    CREATE TABLE questions (
-        key TEXT PRIMARY KEY NOT NULL,
-        text TEXT NOT NULL,
-        source_id TEXT NOT NULL,
-        rival TEXT  -- the id of another answer that the logs give it
-    );
-    CREATE INDEX questions_by_answer ON questions (source_id);
-"""
+# How sure the rule must be of two questions, and of two whose answers say the same.
+ALONE: Final = 0.99
+AGREED: Final = 0.9
+# Below this cosine to the nearest placed question no rule was ever sure enough of any, and none is asked.
+_FLOOR: Final = 0.6
+# Least cosine to the question that founded the group, so that no group drifts.
+COHESION: Final = 0.7
+_AMONG: Final = 20  # as many as the corridor looks at
+_REMEMBERED: Final = 8192
 
 
-class Sorted(NamedTuple):
-    """A question (key: folded) and its answer, under the id that is the same at every reading of the log."""
+class Unit(NamedTuple):
+    """A question that may join others. place: its row among the vectors."""
 
+    place: int
+    text: str
     key: str
-    prompt: str
-    source_id: str
-    answer: str
+    settled: Settled
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """A question for which the logs name two answers, so that at least one of them is wrong."""
+class Doubt(NamedTuple):
+    """Two questions that ask the same by all signs, and have answers that contradict each other."""
 
-    prompt: str
-    answer_ids: tuple[str, str]
+    one: Unit
+    other: Unit
+
+
+class Known(Protocol):
+    """What was read and embedded, by place."""
+
+    def unit(self, place: int) -> Unit: ...
+
+    def vector(self, place: int) -> NDArray[np.float32] | None:
+        """float32 (dimension,), unit length; None where the prompt was not read whole."""
+        ...
+
+    def asked(self, place: int) -> int:
+        """How often."""
+        ...
 
 
 class Grouping:
-    """duplicates: lines whose question had come before, with the same answer or an earlier wording of it."""
+    """Of one scope. rule: whom the questions alone must persuade. agreed: the same, where the answers agree already.
 
-    def __init__(self) -> None:
-        self._db = sqlite3.connect("", isolation_level=None)  # sqlite.org/inmemorydb.html, «temporary databases»
-        self._db.executescript(_TABLES)
-        self._db.execute("BEGIN")
-        self.duplicates = 0
+    A group is named by the place of the question that founded it. now: Unix seconds.
+    """
 
-    def add(self, logged: Logged) -> None:
-        """Where two lines give one answer different texts, the later one counts.
+    def __init__(self, known: Known, rule: Rule, agreed: Rule, now: float) -> None:
+        self._known = known
+        self._rule = rule
+        self._agreed = agreed
+        self._now = now
+        self._group: dict[int, int] = {}  # by place; a group that went into another one names that as its own
+        self._by_answer: dict[int, int] = {}  # founders, by hash of an id of the log's or of an answer's text
+        self._sense = lru_cache(_REMEMBERED)(lambda place: sense_of(known.unit(place).settled.text))
+        self.doubts: list[Doubt] = []
 
-        So it does where they give one question two answers and neither has an id: a model words the same anew.
-        """
-        source_id = logged.answer_id or _BY_TEXT + sha256(logged.answer.encode()).hexdigest()[:32]
-        self._db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (source_id, logged.answer))
-        key = fold(logged.prompt)
-        row = (key, logged.prompt, source_id)
-        if self._db.execute("INSERT OR IGNORE INTO questions VALUES (?, ?, ?, NULL)", row).rowcount:
+    def place(self, place: int, near: Sequence[tuple[int, float]]) -> None:
+        """Find the group that the question joins, or let it found one. near: places and cosines, nearest first."""
+        unit = self._known.unit(place)
+        answer = text_id(f"id:{unit.settled.id}" if unit.settled.id else f"text:{unit.settled.text}")
+        founder = self._by_answer.setdefault(answer, place)
+        self._group[place] = self.group_of(founder) if founder != place else place
+        if not unit.settled.id:
+            self._join(unit, near)
+
+    def group_of(self, place: int) -> int:
+        while (group := self._group[place]) != place:
+            place = group
+        return place
+
+    def _join(self, unit: Unit, near: Sequence[tuple[int, float]]) -> None:
+        placed = [(at, cosine) for at, cosine in near if at in self._group][:_AMONG]
+        vector = self._known.vector(unit.place) if placed and placed[0][1] >= _FLOOR else None
+        if vector is None:
             return
-        (earlier,) = self._db.execute("SELECT source_id FROM questions WHERE key = ?", (key,)).fetchone()
-        if earlier == source_id:
-            self.duplicates += 1
-        elif earlier.startswith(_BY_TEXT) and source_id.startswith(_BY_TEXT):
-            self.duplicates += 1
-            self._db.execute("UPDATE questions SET source_id = ? WHERE key = ?", (source_id, key))
-        else:
-            self._db.execute("UPDATE questions SET rival = ? WHERE key = ?", (source_id, key))
+        mine = self.group_of(unit.place)
+        groups = {at: self.group_of(at) for at, _ in placed}
+        agreeing = {group for group in set(groups.values()) if group == mine or self._agree(unit.place, group)}
+        matches = [
+            as_match(self._known, at, mine if groups[at] in agreeing else groups[at], cosine, self._now)
+            for at, cosine in placed
+        ]
+        question = Question(unit.text, unit.key)
+        best = self._agreed.judge(question, matches, self._now, vector)[0]
+        group = self.group_of(best.match.phrasing.id)
+        if not best.accepted or not self._is_of_one_piece(vector, group):
+            return
+        if group in agreeing:
+            self._unite(mine, group)
+        elif mine == unit.place and self._rule.reconsider(question, best, matches, self._now).accepted:
+            other = self._known.unit(group)
+            if other.settled.score > unit.settled.score:
+                self._group[mine] = group  # people praised that answer more
+            else:
+                self.doubts.append(Doubt(unit, other))
 
-    @property
-    def questions(self) -> int:
-        """How many may be kept."""
-        return self._count("rival IS NULL")
+    def _unite(self, one: int, other: int) -> None:
+        """The group that was founded earlier, by what was asked more, takes the other one in."""
+        for group in {one, other} - {self._first(one, other)}:
+            self._group[group] = self._first(one, other)
 
-    @property
-    def conflicts(self) -> int:
-        return self._count("rival IS NOT NULL")
+    def _first(self, one: int, other: int) -> int:
+        asked = self._known.asked
+        return min(one, other, key=lambda place: (-asked(place), place))
 
-    def some_conflicts(self, limit: int) -> list[Conflict]:
-        rows = self._db.execute(
-            "SELECT text, source_id, rival FROM questions WHERE rival IS NOT NULL ORDER BY rowid LIMIT ?", (limit,)
-        )
-        return [Conflict(text, (source_id, rival)) for text, source_id, rival in rows]
+    def _agree(self, place: int, group: int) -> bool:
+        return agreement(self._sense(place), self._sense(group)) >= AGREE
 
-    def conflicting_keys(self) -> Iterator[str]:
-        """The folded texts of all questions with two answers."""
-        return (key for (key,) in self._db.execute("SELECT key FROM questions WHERE rival IS NOT NULL"))
+    def _is_of_one_piece(self, vector: NDArray[np.float32], founder: int) -> bool:
+        first = self._known.vector(founder)
+        return first is not None and float(vector @ first) >= COHESION
 
-    def __iter__(self) -> Iterator[Sorted]:
-        """Every question that has one answer; those of one answer follow each other."""
-        rows = self._db.execute(
-            "SELECT key, questions.text, source_id, answers.text FROM questions JOIN answers USING (source_id)"
-            " WHERE rival IS NULL ORDER BY source_id"
-        )
-        return map(Sorted._make, rows)
 
-    def close(self) -> None:
-        self._db.close()
+def as_match(known: Known, place: int, founder: int, cosine: float, now: float) -> Match:
+    """The question at a place as the rule sees a phrasing of the group's answer, which is named by its founder."""
+    unit = known.unit(place)
+    answer = Answer(str(founder), "", "", "", "", _NOBODY, now, now)
+    phrasing = Phrasing(place, answer.id, "", unit.key, unit.text, Origin.LOG, now)
+    return Match(phrasing, answer, cosine, vector=known.vector(place))
 
-    def _count(self, condition: str) -> int:
-        (number,) = self._db.execute(f"SELECT count(*) FROM questions WHERE {condition}").fetchone()  # noqa: S608
-        return int(number)
+
+def rules_for(rule: Rule) -> tuple[Rule, Rule]:
+    """What a route's rule makes of questions alone, and of questions whose answers agree.
+
+    A tuned rule knows the route's own answers, which are not there yet: the model as it is shipped takes its place.
+    """
+    in_force = getattr(rule, "rule", rule)
+    if not isinstance(in_force, Calibrated):
+        return rule, rule
+    alone = Calibrated(default_model(), ALONE, in_force.guards, near_exact=CAUTIOUS.cosine)
+    return alone, replace(alone, threshold=AGREED)
+
+
+_NOBODY: Final = Provenance("")

@@ -1,43 +1,69 @@
-"""What a log gives, and its readers by format."""
+"""What a log gives: questions, what was said before them, and the answers that they got."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
-
-from cacheguard.lines import BadLine, Line, read_lines, read_object, text_in
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping
 
-    Reader: TypeAlias = Callable[[Path, Callable[[int], None]], Iterator["Logged | BadLine"]]
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A question and its answer.
+
+    body: the request, in the shape of OpenAI's chat completions: its messages, and what else bears on the answer.
+    answer_id, tenant, route, model: as the log names them, "" where it doesn't. at: Unix seconds. took_s: how long the
+    answer took. is_right: what somebody said of it.
+    """
+
+    body: Mapping[str, Any]
+    answer: str
+    answer_id: str = ""
+    tenant: str = ""
+    route: str = ""
+    model: str = ""
+    at: float | None = None
+    is_right: bool | None = None
+    cost_usd: float = 0.0
+    took_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A record that is as it should be, but holds no answer that could be given again. reason: for people, counted."""
+
+    reason: str
+
+
+Said: TypeAlias = Exchange | LeftOut
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One object of a file. number: of the line on which it begins, or of the row."""
+
+    number: int
+    fields: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """A question and its answer, in line `number` of `file`. answer_id: as in the log, "" where it names none."""
+    """What was said, in line `number` of `file`."""
 
     file: str
     number: int
-    prompt: str
-    answer: str
-    answer_id: str = ""
+    said: Said
 
 
-def read_stream(path: Path, advance: Callable[[int], None]) -> Iterator[Logged | BadLine]:
-    """`{"prompt": …, "answer": …, "answer_id": …}` a line; answer_id may be missing. Raises FileUnusable."""
-    for line in read_lines(path, advance):
-        yield line if isinstance(line, BadLine) else _logged(line, path.name)
+class Reader(Protocol):
+    """Knows the records of one product. One reader reads all files of a warming, in their order."""
 
+    def recognises(self, fields: Mapping[str, Any]) -> bool:
+        """Whether this is one of its records, whole or not."""
+        ...
 
-READERS: Mapping[str, Reader] = {"stream": read_stream}
-
-
-def _logged(line: Line, file: str) -> Logged | BadLine:
-    try:
-        fields = read_object(line.text)
-        answer_id = text_in(fields, "answer_id") if fields.get("answer_id") else ""
-        return Logged(file, line.number, text_in(fields, "prompt"), text_in(fields, "answer"), answer_id)
-    except ValueError as exc:
-        return BadLine(file, line.number, str(exc))
+    def read(self, fields: Mapping[str, Any]) -> Iterable[Said]:
+        """What a record holds. Raises ValueError, which says in words for a person what is wrong with it."""
+        ...

@@ -19,7 +19,6 @@ from cacheguard.tuning import fitting, heads
 from cacheguard.tuning.fitting import Lessons
 from cacheguard.tuning.labels import Gathering
 from cacheguard.tuning.tuning import fit_for
-from cacheguard.warming.log import read_stream
 from cacheguard.warming.pipeline import warm
 from cacheguard.wiring import running
 from tests.benchmarks.threshold import DATA
@@ -101,7 +100,7 @@ async def filled(name: str, **cache: object) -> AsyncIterator[Filled]:
     async with running(settings) as service:
         place = Place(service.routes.named(ROUTE), TENANT)
         into = service.store, service.embedder
-        await warm([stream(name, "warm")], read_stream, place, *into, now=time.time(), progress=Unseen())
+        await warm([stream(name, "warm")], place, *into, now=time.time(), progress=Unseen())
         yield Filled(service, place)
 
 

@@ -37,6 +37,9 @@ async def filled(embedder):
         Label(*said, right=False, by="feedback", created_at=5.0, note="no", similarity=0.91),
         Label(*said, right=True, by="person", created_at=6.0),
     ])  # fmt: skip
+    await store.add_rule("faq", '{"threshold": 0.9}', by="tune", created_at=7.0)
+    await store.add_rule("faq", "", by="tune", created_at=8.0)
+    await store.add_rule("shop", '{"threshold": 0.8}', by="tightening", created_at=9.0)
     return store
 
 
@@ -61,14 +64,15 @@ async def content(store):
         found = await store.vectors(answer.scope, [one.id for one in phrasings])
         vectors = {int(id_): vector.tobytes() for id_, vector in zip(*found, strict=True)}
         answers[answer] = [(one.key, one.text, one.origin, one.created_at, vectors.get(one.id)) for one in phrasings]
-    return answers, await store.labels("faq"), await store.labels("shop")
+    said = [await store.labels(route) for route in ("faq", "shop")]
+    return answers, said, [await store.rules(route) for route in ("faq", "shop")]
 
 
 async def test_a_round_trip_gives_the_same_content(filled, store, embedder, tmp_path):
     path = await exported(filled, tmp_path / "export", embedder)
     copy, held, importing = await imported(path, embedder, into=store)
     assert await content(copy) == await content(filled)
-    assert held == End(answers=300, phrasings=1198, labels=2)
+    assert held == End(answers=300, phrasings=1198, labels=2, rules=3)
     assert not importing.made_anew
 
 
@@ -80,10 +84,18 @@ async def test_importing_twice_changes_nothing(filled, embedder, tmp_path):
     assert await content(copy) == before
 
 
+async def test_files_of_the_first_format_are_read_too(embedder, tmp_path):
+    path = tmp_path / "export"
+    head = json.dumps({"cacheguard_export": {"version": 1, "model": embedder.spec.fingerprint}})
+    path.write_text(f'{head}\n{{"end": {{"answers": 0, "phrasings": 0, "labels": 0}}}}\n')
+    _, held, _ = await imported(path, embedder)
+    assert held == End(0, 0, 0)
+
+
 async def test_one_routes_export_holds_nothing_of_another(filled, embedder, tmp_path):
     path = await exported(filled, tmp_path / "export", embedder, Filter(route="shop"), ["shop"])
     copy, held, _ = await imported(path, embedder)
-    assert (held.answers, held.labels) == (150, 0)
+    assert (held.answers, held.labels, held.rules) == (150, 0, 1)
     assert {answer.route for answer in (await content(copy))[0]} == {"shop"}
 
 
@@ -91,7 +103,7 @@ async def test_labels_of_answers_that_are_gone_are_exported_too(filled, embedder
     await filled.remove(Filter())
     path = await exported(filled, tmp_path / "export", embedder, routes=["faq"])
     copy, held, _ = await imported(path, embedder)
-    assert held == End(0, 0, 2)
+    assert held == End(0, 0, 2, 2)
     assert await copy.labels("faq") == await filled.labels("faq")
 
 
@@ -147,7 +159,7 @@ async def test_a_line_that_is_none_of_an_exports_is_named(embedder, tmp_path, li
     [
         ("", "is no export"),
         ('{"end": {"answers": 0, "phrasings": 0, "labels": 0}}', "is no export"),
-        ('{"cacheguard_export": {"version": 2, "model": "m"}}', "has the format 2; this version reads format 1"),
+        ('{"cacheguard_export": {"version": 3, "model": "m"}}', "has the format 3; this version reads formats 1, 2"),
     ],
 )
 async def test_a_file_that_is_no_export_is_refused(embedder, tmp_path, head, reason):

@@ -10,7 +10,6 @@ from services import SETTINGS, settings_in
 from cacheguard.errors import FileUnusable
 from cacheguard.place import Place
 from cacheguard.scoring import PAIRS_HEADER, Scoring
-from cacheguard.warming.log import read_stream
 from cacheguard.warming.pipeline import warm
 from cacheguard.wiring import running
 
@@ -32,7 +31,7 @@ def scored(tmp_path, service):
         if known:
             log = tmp_path / "log"
             log.write_text("".join(written(prompt, f"It is {id_}.", id_) for prompt, id_ in known))
-            await warm([log], read_stream, place, service.store, service.embedder, now=time.time(), progress=Unseen())
+            await warm([log], place, service.store, service.embedder, now=time.time(), progress=Unseen())
         file = tmp_path / "file"
         file.write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines))
         scoring = Scoring(place, service.corridor, service.embedder)

@@ -61,7 +61,12 @@ def test_it_says_what_came_of_it_and_that_a_second_run_changed_nothing(folder, c
         "bad": 1,
         "conflicts": 1,
     }
-    assert report["conflicting"] == [{"prompt": "What is my daily limit?", "answer_ids": ["limit", "none"]}]
+    assert report["conflicting"] == [
+        {"prompt": "What is my daily limit?", "answers": ["limit", "none"], "other": ""},
+    ]
+    assert "all are in .cacheguard/warming/bad-lines.jsonl" in first.out
+    [bad] = (folder / ".cacheguard" / "warming" / "bad-lines.jsonl").read_text().splitlines()
+    assert json.loads(bad)["line"] == 4
     second = command("warm", "log.jsonl", "--route", "default", "--dry-run")
     assert "0 questions would be kept" in second.out
     assert "2 questions the cache had already; nothing changed" in second.out
@@ -79,9 +84,16 @@ def test_a_system_prompt_is_part_of_where_answers_go(folder, command):
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["nowhere.jsonl", "--route", "default"], 2, "file 'nowhere.jsonl' does not exist"),
+        (["nowhere.jsonl", "--route", "default"], 1, "nowhere.jsonl can't be read: No such file"),
+        (["log.jsonl", "--route", "default", "--since", "once"], 2, "--since 'once' is neither an age such as 30d"),
+        (
+            ["log.jsonl", "--route", "default", "--columns", "a=b"],
+            2,
+            "--columns 'a=b' is not OURS=THEIRS; ours: prompt",
+        ),
+        (["log.jsonl", "--route", "default", "--address", "a"], 2, "--address is a Ray cluster's: say --engine ray"),
         (["log.jsonl"], 2, "Missing option '--route'"),
-        (["log.jsonl", "--route", "default", "--format", "csv"], 2, "'csv' is not one of 'auto', 'stream'"),
+        (["log.jsonl", "--route", "default", "--format", "xml"], 2, "'xml' is not one of 'auto', 'stream'"),
         (
             ["log.jsonl", "--route", "default", "--tenant", "x"],
             2,

@@ -15,7 +15,6 @@ from cacheguard.question import fold
 from cacheguard.scoring import PAIRS_HEADER
 from cacheguard.stores.base import Label
 from cacheguard.tuning.labels import Gathering
-from cacheguard.warming.log import read_stream
 from cacheguard.warming.pipeline import warm
 from cacheguard.wiring import running
 
@@ -33,7 +32,7 @@ async def place(tmp_path, service):
     place = Place(service.routes.named("faq"), "default")
     log = tmp_path / "log"
     log.write_text(written(BLOCK, "Here.", "block") + written(LIMIT, "100.", "limit"))
-    await warm([log], read_stream, place, service.store, service.embedder, now=time.time(), progress=Unseen())
+    await warm([log], place, service.store, service.embedder, now=time.time(), progress=Unseen())
     return place
 
 

@@ -1,66 +1,81 @@
+"""Questions without ids, grouped by the real model and the rule as it is shipped."""
+
 from __future__ import annotations
 
-from contextlib import closing
+from dataclasses import replace
 
 import pytest
+from logs import Unseen, written
 
-from cacheguard.warming.grouping import Conflict, Grouping
-from cacheguard.warming.log import Logged
+from cacheguard.matching.confidence import Calibrated, default_model
+from cacheguard.matching.guards import GUARDS, make_guards
+from cacheguard.place import Place
+from cacheguard.stores.base import Filter
+from cacheguard.warming.pipeline import warm
+
+NOW = 1_800_000_000.0
+ABOUT_ELSE = [(f"What is the capital of {country}?", f"{capital}.") for country, capital in
+              {"France": "Paris", "Peru": "Lima", "Kenya": "Nairobi", "Japan": "Tokyo"}.items()]  # fmt: skip
 
 
 @pytest.fixture
-def grouped():
-    """A function that sorts (prompt, answer, answer_id) lines."""
-    with closing(Grouping()) as grouping:
+def grouped(tmp_path, store, embedder, place):
+    """A function that warms the store from (prompt, answer) pairs; the prompts of each answer that it then has."""
 
-        def group(*lines):
-            for number, line in enumerate(lines, 1):
-                grouping.add(Logged("log", number, *line))
-            return grouping
+    async def grouped(*pairs):
+        rule = Calibrated(default_model(), 0.99, make_guards(GUARDS), near_exact=0.97)
+        at = Place(replace(place.route, rule=rule), place.tenant)
+        path = tmp_path / "log.jsonl"
+        path.write_text("".join(written(*pair) for pair in pairs))
+        report = await warm([path], at, store, embedder, now=NOW, progress=Unseen())
+        found = {answer.text: [one.text for one in its] async for answer, its in store.answers(Filter())}
+        return found, report
 
-        yield group
-
-
-def answers_of(grouping):
-    """(prompt, answer) pairs."""
-    return {(one.prompt, one.answer) for one in grouping}
+    return grouped
 
 
-def test_phrasings_of_one_answer_follow_each_other(grouped):
-    grouping = grouped(("a", "A", "1"), ("b", "B", "2"), ("c", "A", "1"), ("d", "B", "2"))
-    assert [one.source_id for one in grouping] == ["1", "1", "2", "2"]
+async def test_questions_that_ask_the_same_get_one_answer_though_each_was_worded_anew(grouped):
+    found, report = await grouped(
+        ("How do I block my card?", "Open the app and tap Block."),
+        ("How do I block my card?", "Open the app and tap Block."),
+        ("How can I block my card?", "To block the card, open the app and tap Block."),
+        *ABOUT_ELSE,
+    )
+    assert found["Open the app and tap Block."] == ["How do I block my card?", "How can I block my card?"]
+    assert (report.questions, report.groups) == (6, 5)
 
 
-def test_without_ids_equal_answers_are_one_answer(grouped):
-    a, b, c = grouped(("a", "Yes.", ""), ("b", "Yes.", ""), ("c", "No.", ""))
-    assert len({a.source_id, b.source_id, c.source_id}) == 2
+async def test_equal_answers_are_one_answer(grouped):
+    found, _ = await grouped(("Is it open?", "Yes."), ("May I smoke?", "Yes."), ("Is it far?", "No."))
+    assert found == {"Yes.": ["Is it open?", "May I smoke?"], "No.": ["Is it far?"]}
 
 
-def test_questions_that_fold_to_one_are_one(grouped):
-    grouping = grouped(("Is it open?", "Yes.", "1"), ("is it  open", "Yes.", "1"))
-    assert [one.prompt for one in grouping] == ["Is it open?"]
-    assert grouping.duplicates == 1
+async def test_near_questions_with_other_answers_stay_apart_and_are_listed(grouped):
+    found, report = await grouped(
+        ("How do I block my card?", "Tap Block in the app."), ("How do I block my card then?", "Call us."), *ABOUT_ELSE
+    )
+    assert len(found) == 6
+    [doubt] = report.doubtful
+    assert {doubt.prompt, doubt.other} == {"How do I block my card?", "How do I block my card then?"}
 
 
-def test_a_question_with_two_answers_gets_neither(grouped):
-    grouping = grouped(("is it safe", "Yes.", "1"), ("is it tested", "Yes.", "1"), ("Is it safe?", "No.", "2"))
-    assert answers_of(grouping) == {("is it tested", "Yes.")}
-    assert grouping.conflicts == 1
-    assert grouping.some_conflicts(10) == [Conflict("is it safe", ("1", "2"))]
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Should I buy gold?", "Should I sell gold?"),
+        ("How do I enable alerts?", "How do I disable alerts?"),
+        ("What is the fee for 100 euros?", "What is the fee for 200 euros?"),
+    ],
+)
+async def test_guards_keep_apart_what_only_sounds_alike(grouped, one, other):
+    found, _ = await grouped((one, "It depends on your plan."), (other, "That depends on the plan."), *ABOUT_ELSE)
+    assert [one] in found.values()
+    assert [other] in found.values()
 
 
-def test_two_that_agree_do_not_outvote_one_who_does_not(grouped):
-    grouping = grouped(("q", "Yes.", "1"), ("q", "No.", "2"), ("q", "Yes.", "1"))
-    assert grouping.questions == 0
-    assert grouping.conflicts == 1
-
-
-def test_a_model_that_words_its_answer_anew_does_not_contradict_itself(grouped):
-    grouping = grouped(("q", "It costs 5 euros.", ""), ("q", "The price is 5 euros.", ""))
-    assert answers_of(grouping) == {("q", "The price is 5 euros.")}
-    assert grouping.conflicts == 0
-
-
-def test_an_answer_that_was_edited_counts_in_its_last_form(grouped):
-    grouping = grouped(("a", "5 euros", "price"), ("b", "6 euros", "price"))
-    assert answers_of(grouping) == {("a", "6 euros"), ("b", "6 euros")}
+async def test_a_chain_of_near_questions_does_not_drift(grouped):
+    """Each step is near the one before, the last far from the first; the answers agree in every word but one."""
+    steps = ["card", "card or account", "account", "account or loan", "loan", "loan or house", "house"]
+    found, _ = await grouped(*((f"How do I close my {step}?", f"Please write to the {step} office.") for step in steps))
+    for prompts in found.values():
+        assert not {"How do I close my card?", "How do I close my house?"} <= set(prompts)

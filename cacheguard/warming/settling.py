@@ -1,0 +1,139 @@
+"""Which of several answers to one question is kept: what people said of them, what most say, what is newest."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from cacheguard.matching.guards.negation import Negation
+from cacheguard.matching.guards.wording import content
+from cacheguard.question import fold
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cacheguard.warming.work import Candidate
+
+# Of words in common from which two texts say the same: the cosine of their sets of content words. Their embeddings
+# would say it better, and cost more than all questions': answers are ten times as long.
+AGREE: Final = 0.5
+# Candidates of one question that are compared with each other: the newest.
+_COMPARED: Final = 16
+# Of what is given, this share must agree for its word to count over the others'.
+_MOST: Final = 2 / 3
+_NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
+_READ: Final = 2_000  # characters: an answer says early what it says
+_SHORT: Final = 200  # in longer texts somebody says «not» somewhere
+_NEGATION: Final = Negation()
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The answer that a question has. id_: as in the log, "" where it names none."""
+
+    id: str
+    text: str
+    last: int
+    at: float | None
+    model: str
+    score: int = 0
+    given: int = 1
+
+    def saying(self, text: str) -> Settled:
+        """The same with the text that its id has now."""
+        return replace(self, text=text)
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """A question whose answers contradict each other. texts: two of them, or their ids where the log gives ids."""
+
+    texts: tuple[str, str]
+
+
+class Sense(NamedTuple):
+    """What of an answer is compared with others. words: those that say what it is about, and its numbers."""
+
+    text: str
+    key: str
+    numbers: frozenset[str]
+    words: frozenset[str]
+    is_json: bool
+
+
+def sense_of(text: str) -> Sense:
+    numbers = frozenset(found.strip(".,").replace(",", "") for found in _NUMBER.findall(text))
+    return Sense(text, fold(text), numbers, content(text[:_READ]) | numbers, _is_json(text))
+
+
+def agreement(one: Sense, other: Sense) -> float:
+    """In [0, 1]: whether two answers say the same. Other numbers, or JSON that differs, are other answers."""
+    if one.key == other.key:
+        return 1.0
+    if one.numbers != other.numbers or one.is_json or other.is_json or not one.words or not other.words:
+        return 0.0
+    in_both = len(one.words & other.words) / math.sqrt(len(one.words) * len(other.words))
+    if in_both >= AGREE and max(len(one.text), len(other.text)) <= _SHORT and _NEGATION.differ(one.text, other.text):
+        return 0.0
+    return in_both
+
+
+def settle(candidates: Sequence[Candidate]) -> Settled | Unsettled:
+    """Of what a question was answered, what was given last coming last. Not empty.
+
+    Answers that more people called wrong than right don't count. Where the log names ids, two of them contradict each
+    other unless people prefer one. Without ids a model may word one answer in many ways: what most agree with is kept;
+    where an answer changed and stayed so, the new one; where neither is so, none.
+    """
+    liked = [one for one in candidates if one.praised >= one.blamed] or list(candidates)
+    best = max(one.praised - one.blamed for one in liked)
+    if best > 0:
+        liked = [one for one in liked if one.praised - one.blamed == best]
+    ids = list(dict.fromkeys(one.source_id for one in liked if one.source_id))
+    if len(ids) > 1:
+        return Unsettled((ids[0], ids[1]))
+    if ids:
+        return _settled(next(one for one in reversed(liked) if one.source_id))
+    return _among(liked[-_COMPARED:])
+
+
+def _among(candidates: Sequence[Candidate]) -> Settled | Unsettled:
+    if len(candidates) == 1:
+        return _settled(candidates[0])
+    senses = [sense_of(one.text) for one in candidates]
+    agrees = [[agreement(one, other) >= AGREE for other in senses] for one in senses]
+    given = [one.given for one in candidates]
+    backing = [sum(number for number, same in zip(given, row, strict=True) if same) for row in agrees]
+    middle = max(range(len(candidates)), key=lambda at: (backing[at], candidates[at].last))
+    camp = [one for one, same in zip(candidates, agrees[middle], strict=True) if same]
+    others = [one for one, same in zip(candidates, agrees[middle], strict=True) if not same]
+    if not others or backing[middle] >= _MOST * sum(given):
+        newest = [at for at in range(len(candidates)) if backing[at] == backing[middle]][-1]
+        return _settled(candidates[newest])
+    newest_camp = [one for at, one in enumerate(candidates) if agrees[-1][at]]
+    before = [one for at, one in enumerate(candidates) if not agrees[-1][at]]
+    if sum(one.given for one in newest_camp) > 1 and _first_after(newest_camp, before):
+        return _settled(candidates[-1])
+    return Unsettled((camp[-1].text, others[-1].text))
+
+
+def _first_after(newest: Sequence[Candidate], before: Sequence[Candidate]) -> bool:
+    """Whether nothing else was said since the newest answers began."""
+    return min(one.last for one in newest) > max(one.last for one in before)
+
+
+def _settled(one: Candidate) -> Settled:
+    return Settled(one.source_id, one.text, one.last, one.at, one.model, one.praised - one.blamed, one.given)
+
+
+def _is_json(text: str) -> bool:
+    if text[:1] not in {"{", "["}:
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
