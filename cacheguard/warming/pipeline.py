@@ -198,7 +198,7 @@ class _Warming:
         compared = work.get("compared", 0)
         wanted = [
             (block, (start, stop))
-            for _, start, stop in work.scopes()
+            for start, stop in work.scopes()
             if stop - start > 1
             for block in blocks(start, stop)
             if block[0] >= compared
@@ -219,9 +219,9 @@ class _Warming:
 
     def _groups(self, known: _Known) -> Iterator[tuple[int, int]]:
         alone, agreed = rules_for(self._place.route.rule)
-        for scope, start, stop in self._work.scopes():
+        for start, stop in self._work.scopes():
             grouping = Grouping(known, alone, agreed, self._now)
-            for place, near in self._work.by_traffic(scope):
+            for place, near in self._work.by_traffic(start, stop):
                 grouping.place(place, near)
                 self._progress.advance(1)
             yield from ((place, grouping.group_of(place)) for place in range(start, stop))

@@ -10,11 +10,12 @@ import json
 import sqlite3
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from cacheguard.errors import FileUnusable
+from cacheguard.warming.work_tables import AROUND, CHOOSE, SAVED, TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,61 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cacheguard.warming.neighbours import Near
-
-_TABLES: Final = """
-    CREATE TABLE IF NOT EXISTS progress (name TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS questions (
-        id INTEGER PRIMARY KEY, scope TEXT NOT NULL, key TEXT NOT NULL, text TEXT NOT NULL,
-        asked INTEGER NOT NULL,
-        first INTEGER NOT NULL  -- number of the exchange that first asked it
-    );
-    CREATE TABLE IF NOT EXISTS texts (id INTEGER PRIMARY KEY, text TEXT NOT NULL);
-    CREATE TABLE IF NOT EXISTS answers (  -- that a question got
-        question INTEGER NOT NULL, source_id TEXT NOT NULL, text INTEGER NOT NULL,
-        given INTEGER NOT NULL, praised INTEGER NOT NULL, blamed INTEGER NOT NULL,
-        last INTEGER NOT NULL,  -- number of the exchange that last gave it
-        at REAL, model TEXT NOT NULL,
-        PRIMARY KEY (question, source_id, text)
-    ) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS unsettled (question INTEGER PRIMARY KEY);  -- whose answers contradict each other
-    CREATE TABLE IF NOT EXISTS named (  -- the last text under an id of the log's own
-        source_id TEXT PRIMARY KEY NOT NULL, text INTEGER NOT NULL
-    ) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS exchanges (
-        number INTEGER PRIMARY KEY, question INTEGER NOT NULL, source_id TEXT NOT NULL, text INTEGER NOT NULL,
-        at REAL, cost_usd REAL NOT NULL, took_s REAL NOT NULL
-    );
-"""
-_SAVED: Final = """
-    WITH given AS (
-        SELECT cost_usd, took_s, row_number() OVER (PARTITION BY founder ORDER BY number) AS nth
-        FROM exchanges JOIN chosen USING (question) JOIN groups USING (place)
-    )
-    SELECT coalesce(sum(cost_usd), 0), coalesce(sum(took_s), 0) FROM given WHERE nth > 1
-"""
-# Of each question that is kept: whether it was asked before the cut, and how often since.
-_AROUND: Final = """
-    WITH timed AS (SELECT question, row_number() OVER (ORDER BY at, number) AS rank FROM exchanges)
-    SELECT place, min(rank) <= :cut, sum(rank > :cut) FROM timed JOIN chosen USING (question)
-    GROUP BY place ORDER BY place
-"""
-# Made when everything is read: the questions that are to be kept, those of one scope together, with a place each.
-_CHOOSE: Final = """
-    CREATE TABLE chosen (
-        place INTEGER PRIMARY KEY, question INTEGER NOT NULL, scope TEXT NOT NULL, asked INTEGER NOT NULL
-    );
-    CREATE INDEX chosen_by_question ON chosen (question);
-    INSERT INTO chosen SELECT row_number() OVER (ORDER BY scope, first) - 1, id, scope, asked FROM questions
-        WHERE id IN (
-            SELECT id FROM questions WHERE asked >= {at_least} AND id NOT IN (SELECT question FROM unsettled)
-            ORDER BY asked DESC, first LIMIT {most}
-        );
-    CREATE TABLE near (place INTEGER PRIMARY KEY, places BLOB NOT NULL, cosines BLOB NOT NULL);
-    CREATE TABLE groups (  -- founder: the place that names a group
-        place INTEGER PRIMARY KEY, founder INTEGER NOT NULL
-    );
-    CREATE INDEX groups_by_founder ON groups (founder, place)
-"""
 
 
 class Asked(NamedTuple):
@@ -127,17 +73,17 @@ class Work:
     def __init__(self, path: Path, dimension: int) -> None:
         self._dimension = dimension
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)  # it holds prompts
         self._db = sqlite3.connect(path, isolation_level=None, timeout=0)
         try:
             # One process at a time; a kill loses nothing that was committed, a power cut the end.
             self._db.executescript(
                 "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;"
             )
-            self._db.executescript(_TABLES)
+            self._db.executescript(TABLES)
         except sqlite3.OperationalError as exc:
             self._db.close()
             raise FileUnusable(f"{path} is in use: another warming of the same logs is under way ({exc})") from None
-        path.chmod(0o600)  # it holds prompts
         self._vectors = path.with_suffix(".f32").open("a+b")
         self._paths = (path, path.with_suffix(".f32"), path.with_name(path.name + "-wal"))
 
@@ -210,7 +156,7 @@ class Work:
     def choose(self, *, at_least: int, most: int | None, **progress: Any) -> None:
         """Settle which questions are kept: those asked so often, the most asked first, at most so many."""
         self._db.execute("BEGIN")
-        for statement in _CHOOSE.format(at_least=int(at_least), most=-1 if most is None else int(most)).split(";\n"):
+        for statement in CHOOSE.format(at_least=int(at_least), most=-1 if most is None else int(most)).split(";\n"):
             self._db.execute(statement)
         self.note(**progress)
         self._db.execute("COMMIT")
@@ -232,9 +178,9 @@ class Work:
         )
         return map(Chosen._make, rows)
 
-    def scopes(self) -> list[tuple[str, int, int]]:
-        """Each with the place of its first question and the one past its last."""
-        sql = "SELECT scope, min(place), max(place) + 1 FROM chosen GROUP BY scope ORDER BY 2"
+    def scopes(self) -> list[tuple[int, int]]:
+        """Of each the place of its first question and the one past its last."""
+        sql = "SELECT min(place), max(place) + 1 FROM chosen GROUP BY scope ORDER BY 1"
         return self._db.execute(sql).fetchall()
 
     def candidates(self, question: int) -> list[Candidate]:
@@ -285,12 +231,12 @@ class Work:
         self.note(**progress)
         self._db.execute("COMMIT")
 
-    def by_traffic(self, scope: str) -> Iterator[tuple[int, list[tuple[int, float]]]]:
-        """The questions of a scope, the most asked first, each with those nearest to it, as far as they were sought."""
+    def by_traffic(self, start: int, stop: int) -> Iterator[tuple[int, list[tuple[int, float]]]]:
+        """The questions with these places, the most asked first, each with those nearest to it, as far as sought."""
         rows = self._db.execute(
             "SELECT chosen.place, places, cosines FROM chosen LEFT JOIN near USING (place)"
-            " WHERE scope = ? ORDER BY asked DESC, chosen.place",
-            (scope,),
+            " WHERE chosen.place >= ? AND chosen.place < ? ORDER BY asked DESC, chosen.place",
+            (start, stop),
         )
         return ((place, _pairs(places, cosines)) for place, places, cosines in rows)
 
@@ -314,12 +260,12 @@ class Work:
 
     def saved(self) -> tuple[float, float]:
         """US dollars and seconds that went into answers which the group had before."""
-        cost_usd, took_s = self._db.execute(_SAVED).fetchone()
+        cost_usd, took_s = self._db.execute(SAVED).fetchone()
         return float(cost_usd), float(took_s)
 
     def around(self, cut: int) -> Iterator[tuple[int, bool, int]]:
         """Places, whether they were asked among the first `cut` exchanges, and how often after; in order of time."""
-        return ((place, bool(before), after) for place, before, after in self._db.execute(_AROUND, {"cut": cut}))
+        return ((place, bool(before), after) for place, before, after in self._db.execute(AROUND, {"cut": cut}))
 
     @property
     def exchanges(self) -> int:

@@ -40,6 +40,7 @@ STUDIES = (
     "scopes",
     "starting",
     "threshold",
+    "warming",
 )
 KNOWN = (*QUICK, *SLOW, *PEERS, *HITS, *STUDIES)
 

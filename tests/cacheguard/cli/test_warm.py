@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
 
 import pytest
 from logs import written
-from programs import configure, run, serving
+from programs import PROGRAM, configure, environment, run, serving
 from upstreams import simulated
 
 LOG = [
@@ -70,6 +71,34 @@ def test_it_says_what_came_of_it_and_that_a_second_run_changed_nothing(folder, c
     second = command("warm", "log.jsonl", "--route", "default", "--dry-run")
     assert "0 questions would be kept" in second.out
     assert "2 questions the cache had already; nothing changed" in second.out
+
+
+def test_a_killed_run_goes_on_where_it_was(folder):
+    lines = [written(f"How do I open the door of room {number}?", f"See page {number}.") for number in range(3000)]
+    (folder / "log.jsonl").write_text("".join(lines))
+    command = [*PROGRAM, "warm", "log.jsonl", "--route", "default", "--resume", "--report", "report.json"]
+    work = folder / ".cacheguard" / "warming"
+    with subprocess.Popen(command, cwd=folder, env=environment(), stdout=subprocess.DEVNULL) as child:
+        while not any(path.stat().st_size for path in work.glob("*.f32")):
+            assert child.poll() is None
+        child.kill()
+    assert subprocess.run(command, cwd=folder, env=environment(), stdout=subprocess.PIPE, check=True).stdout
+    report = json.loads((folder / "report.json").read_text())
+    assert (report["lines"], report["kept"] + report["unchanged"]) == (3000, 3000)
+    assert not list(work.iterdir())
+
+
+def test_a_table_with_columns_of_its_own_says_what_to_expect(folder, command):
+    rows = [f'"Wie blockiere ich Karte {number % 7}?","Seite {number % 7}."' for number in range(70)]
+    (folder / "faq.csv").write_text("\n".join(["Frage,Antwort", *rows]))
+    named = ("--columns", "prompt=Frage", "--columns", "answer=Antwort")
+    ended = command("warm", "faq.csv", "--route", "default", *named, "--dry-run", "--report", "report.json")
+    assert ended.status == 0, ended.err
+    assert "7 questions would be kept, 7 new answers" in ended.out
+    assert "expected hit rate 100.0%: of the newest 7 lines" in ended.out
+    estimate = json.loads((folder / "report.json").read_text())["estimate"]
+    assert (estimate["exact"], estimate["wrong"], estimate["hit_rate"]) == (7, 0, 1.0)
+    assert 0 < estimate["wrong_share_at_most"] < 1
 
 
 def test_a_system_prompt_is_part_of_where_answers_go(folder, command):
