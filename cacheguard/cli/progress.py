@@ -19,7 +19,7 @@ class Bars:
         self._current: TaskID | None = None
 
     def begin(self, what: str, total: int) -> None:
-        self._current = self._progress.add_task(what, total=total)
+        self._current = self._progress.add_task(what, total=total or None)  # standard input has no size
 
     def advance(self, steps: int) -> None:
         assert self._current is not None  # noqa: S101 - begin() comes first

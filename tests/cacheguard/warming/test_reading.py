@@ -17,6 +17,7 @@ from cacheguard.errors import FileUnusable
 from cacheguard.lines import BadLine
 from cacheguard.warming import records
 from cacheguard.warming.log import Exchange, LeftOut
+from cacheguard.warming.readers import FORMATS, readers
 from cacheguard.warming.reading import AUTO, read
 from cacheguard.warming.sources import find_sources
 
@@ -578,3 +579,21 @@ def test_progress_adds_up_to_the_size_of_the_files(tmp_path):
         told = []
         list(read(find_sources([str(path)]), AUTO, {}, told.append))
         assert sum(told) == path.stat().st_size, path
+
+
+def test_readers_know_each_others_records_apart():
+    known = {
+        "litellm": LITELLM,
+        "langfuse": OBSERVATION,
+        "helicone": HELICONE,
+        "langsmith": RUN,
+        "otel": span(**{"gen_ai.operation.name": {"stringValue": "chat"}}),
+        "openai": {"request": REQUEST, "response": COMPLETION},
+        "chat": {"messages": [*ASKED, ANSWERED]},
+        "stream": {"prompt": "a", "answer": "b", "answer_id": "c"},
+        "csv": {"question": "a", "answer": "b"},
+    }
+    with readers({}) as all_readers:
+        assert set(known) == set(FORMATS) == set(all_readers)
+        for name, fields in known.items():
+            assert next(other for other, reader in all_readers.items() if reader.recognises(fields)) == name
