@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol, assert_never
 
 from cacheguard.border import Border
 from cacheguard.cascade.turns import Alone
-from cacheguard.errors import CostBudgetExceeded, SpendingLimitReached, TiersFailed
+from cacheguard.errors import CostBudgetExceeded, SpendingLimitReached, StoreAway, TiersFailed
 from cacheguard.fast_lane import FastLane
 from cacheguard.matching.decide import Hit, Miss, MissReason, Stale, decide
 from cacheguard.popularity import Popularity
@@ -127,10 +127,29 @@ class Corridor:
         """Exact match, vector, neighbours, decision."""
         if not asked.route.mode.reads:
             return Recalled(Miss(MissReason.READ_OFF))
-        exact = await self._cache.exact(asked.scope, asked.question)
+        try:
+            exact = await self._cache.exact(asked.scope, asked.question)
+        except StoreAway:
+            return await self._at_hand(asked, trace)
         trace.note("exact", found=exact is not None)
         if exact is not None and asked.route.rule.trusts_exact:
             return Recalled(await self._decide(asked, [exact]))
+        return await self._near(asked, trace)
+
+    async def _at_hand(self, asked: Asked, trace: Trace) -> Recalled:
+        """While the store is away: a hit whose neighbours are all in memory. Raises StoreAway: a miss would be a guess.
+
+        A neighbour that is missing could have been nearer, or have spoken against the nearest.
+        """
+        recalled = await self._near(asked, trace)
+        match recalled.decision:
+            case Hit() | Stale(servable=True):
+                return recalled
+            case _:
+                raise StoreAway("what is not at hand can't be looked for")
+
+    async def _near(self, asked: Asked, trace: Trace) -> Recalled:
+        """Vector, neighbours, decision."""
         vector = await self._cache.vector(asked.question)
         trace.note("vector", cut=vector is None)
         if vector is None:
@@ -186,6 +205,8 @@ class Corridor:
             landed = await self._upstream.land(flight, asked.request, asked.route, plan)
             if not (landed.may_be_kept and asked.may_be_kept):
                 return landed
+            if recalled is BROKEN and await self._answered_meanwhile(asked, recalled):
+                return landed  # what could not be seen then is there after all
             keep = self._cache.keep(asked, recalled, landed.completion.text, landed.provenance, self._now())
             return replace(landed, kept=await self._border.cross("keep", keep, None))
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from cacheguard.errors import StoreAway
 from cacheguard.matching.decide import Judged, Match, Miss, MissReason, Stale
 from cacheguard.stores.base import NewPhrasing, Served
 from cacheguard.stores.first_level import FirstLevel
@@ -50,11 +49,8 @@ class Cache:
         self._index = index
 
     async def exact(self, scope: Scope, question: Question) -> Match | None:
-        """The phrasing with the same folded text; while the store is away, of those at hand."""
-        try:
-            known = await self.rows.exact(scope.key, question.key)
-        except StoreAway:
-            known = None  # it may still be among the neighbours, or they near enough
+        """The phrasing with the same folded text."""
+        known = await self.rows.exact(scope.key, question.key)
         return Match(known.phrasing, known.answer, similarity=1.0, exact=True) if known else None
 
     async def vector(self, question: Question) -> NDArray[np.float32] | None:

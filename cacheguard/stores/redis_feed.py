@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 WAIT_S: Final = 2.0
 _AT_ONCE: Final = 1_000
 # How long a look into the history waits for this process's own writes to come by.
-_OWN_S: Final = 1.0
+_OWN_S: Final = 2.0
 # Numbers that other processes gave are times: servers' clocks, and so the shards', are taken to differ by less.
 _SKEW_MS: Final = 10_000
 _IN_A_MS: Final = 20  # bits

@@ -8,6 +8,7 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import structlog
 from redis import exceptions as theirs
 
 from cacheguard.errors import StoreAway, StoreError
@@ -27,6 +28,9 @@ _LOOK_EVERY_S: Final = 0.5
 # What some scripts have in common stands before each of them.
 _WRITING: Final = ("keep", "add_phrasings", "remove", "remove_phrasing", "put_vectors", "add_labels", "give_turn")
 _BEFORE: Final = {**dict.fromkeys(_WRITING, "rows"), "answers": "whole", "some_answers": "whole"}
+
+
+log = structlog.get_logger()
 
 
 class Script(NamedTuple):
@@ -126,6 +130,7 @@ class Line:
         gone = next((result for result in results if isinstance(result, GONE)), None)
         if gone is not None and not self._why:
             self._why = str(our_error(self._place, gone))
+            log.error("store away", place=str(self._place), error=type(gone).__name__)
             self._give_up(StoreAway(self._why))
             self._tasks.append(asyncio.create_task(self._look_for_it()))
 
@@ -142,6 +147,7 @@ class Line:
             else:
                 self._why = ""
         self._tasks = [task for task in self._tasks if not task.done() and task is not asyncio.current_task()]
+        log.info("store back", place=str(self._place))
         self._on_back()
 
     def _give_up(self, error: StoreError) -> None:

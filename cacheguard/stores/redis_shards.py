@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 OLDEST: Final = 8
 # Of how keys are laid out and what they hold; another one is another program's.
 LAYOUT: Final = 1
-# For one answer of a Redis, which takes a millisecond; whoever takes longer counts as gone.
-PATIENCE_S: Final = 1.0
+# For one answer of a Redis, which takes a millisecond: whoever takes longer counts as gone. Below the 3 s that a
+# request waits for its cache, and above what a busy machine may hold up this process.
+PATIENCE_S: Final = 2.0
 
 
 class Shards:

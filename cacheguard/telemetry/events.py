@@ -11,6 +11,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from cacheguard.cascade.breaker import State
+from cacheguard.errors import StoreAway
 from cacheguard.telemetry.trace import Traces
 
 if TYPE_CHECKING:
@@ -178,6 +179,8 @@ class Telemetry:
     def cache_broke(self, step: str, error: Exception) -> None:
         """A step of the cache failed. The error's type and place are told, not its text, which may quote a prompt."""
         self._broken.labels(step).inc()
+        if isinstance(error, StoreAway):
+            return  # said once, by whoever found out
         place = traceback.extract_tb(error.__traceback__)[-1]
         at = f"{Path(place.filename).name}:{place.lineno}"
         self._log.error("cache broken", step=step, error=type(error).__name__, at=at)

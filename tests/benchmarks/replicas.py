@@ -6,6 +6,7 @@ Each replica is `cacheguard serve`; they, the Redis, the provider and the load s
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import random
@@ -52,12 +53,12 @@ TENANTS = ("shop", "bank")
 
 @dataclass
 class Replicas:
-    """A provider, a Redis and the replicas: their ports."""
+    """A provider, a Redis and the replicas: their ports. a_second: how many questions they are to answer."""
 
     redis: RedisServer
     provider: int
     ports: list[int]
-    clients: list[Client] = field(default_factory=list)
+    a_second: float
 
     @property
     def calls(self) -> int:
@@ -81,7 +82,7 @@ class Tally:
 
 
 @contextmanager
-def running() -> Iterator[Replicas]:
+def running(a_second: float) -> Iterator[Replicas]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="cacheguard-replicas-")))
         (folder / "redis").mkdir()
@@ -102,7 +103,7 @@ def running() -> Iterator[Replicas]:
             own.mkdir()
             command = [PROGRAM, "serve", "--config", config, "--port", str(port), "--log-level", "error"]
             stack.enter_context(server(command, port, own, set()))
-        yield Replicas(redis, provider, ports)
+        yield Replicas(redis, provider, ports, a_second)
 
 
 def settings(redis_url: str, provider: int) -> dict[str, object]:
@@ -179,7 +180,7 @@ async def mixed(replicas: Replicas) -> Table:
     async def ask_new(number: int) -> None:
         nonlocal asked
         asked += 1
-        new = request("hot", f"What became of matter {number}?")
+        new = request("hot", f"How do I raise my card limit? ({number:07d})")
         for answer in await asyncio.gather(*(client.ask(new) for client in clients)):
             misses.add(answer)
 
@@ -202,12 +203,14 @@ async def mixed(replicas: Replicas) -> Table:
         seen_s.append(float("inf"))
 
     a_second, _, _ = await asyncio.gather(
-        paced(A_SECOND, SECONDS, ask_hot),
+        paced(replicas.a_second, SECONDS, ask_hot),
         paced(NEW_A_SECOND, SECONDS, ask_new),
         paced(PROBES_A_SECOND, SECONDS, probe),
     )
     p50, p99 = np.percentile(seen_s, (50, 99)) * 1000
-    table = Table("mixed load", f"{REPLICAS} replicas, {SECONDS} s, {A_SECOND} a second wanted", show_header=True)
+    table = Table(
+        "mixed load", f"{REPLICAS} replicas, {SECONDS} s, {replicas.a_second:g} a second wanted", show_header=True
+    )
     table.add_row("questions a second", f"{a_second + (len(misses.took_s) + 2 * len(seen_s)) / SECONDS:,.0f}")
     table.add_row("hits", f"{len(hits.took_s):,}: {hits.quantiles()}")
     table.add_row(f"misses, provider {PROVIDER_MS} ms", f"{len(misses.took_s):,}: {misses.quantiles()}")
@@ -221,18 +224,19 @@ async def killed(replicas: Replicas) -> Table:
     """The Redis is killed and started again and again, while everybody asks hot and new questions."""
     at_random = random.Random(7)
     clients = [Client(port) for port in replicas.ports]
-    questions = [request("hot", prompt) for prompt in hot()]
+    known = hot()
     tally, acknowledged, kept_again_s = Tally(), [], []
     back = [0.0] * REPLICAS
 
     async def ask(number: int) -> None:
         at = at_random.randrange(REPLICAS)
-        prompt = f"What became of case {number}?"
-        is_new = number % 10 == 0
-        answer = await clients[at].ask(request("hot", prompt) if is_new else at_random.choice(questions))
+        prompt = f"How do I raise my card limit? ({number:07d})"
+        if number % 10:
+            prompt = at_random.choice(known)
+        answer = await clients[at].ask(request("hot", prompt))
         tally.add(answer)
         if b"; stored" in answer.field(b"cache-status"):
-            acknowledged.append(prompt)
+            acknowledged.append((answer.field(b"x-cacheguard-entry").decode(), prompt))
             if back[at]:
                 kept_again_s.append(time.perf_counter() - back[at])
                 back[at] = 0.0
@@ -250,9 +254,9 @@ async def killed(replicas: Replicas) -> Table:
     await asyncio.sleep(2)
     store = RedisStore(read_place(replicas.redis.url))
     await store.open("", reembedding=True)
-    there = {phrasing.text async for _, its in store.answers(Filter(route="hot")) for phrasing in its}
+    there = {(answer.id, phrasing.text) async for answer, its in store.answers(Filter()) for phrasing in its}
     await store.aclose()
-    lost = [prompt for prompt in acknowledged if prompt not in there]
+    lost = [kept for kept in acknowledged if kept not in there]
     table = Table("killed Redis", f"{KILLS} times kill -9, away for 2 s each", show_header=True)
     table.add_row("requests", f"{len(tally.took_s):,}: {tally.quantiles()}, longest {max(tally.took_s) * 1000:.0f} ms")
     table.add_row("client errors", f"{tally.errors}")
@@ -291,9 +295,12 @@ PARTS = {"mixed": mixed, "killed": killed, "walls": walls}
 
 
 def main() -> None:
-    named = [name for name in sys.argv[1:] if name in PARTS] or list(PARTS)
-    for name in named:
-        with running() as replicas, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.replicas", description=__doc__)
+    parser.add_argument("parts", metavar="PART", nargs="*", help=f"of {', '.join(PARTS)}; without any, all")
+    parser.add_argument("--a-second", metavar="N", type=float, default=A_SECOND, help="questions of the mixed load")
+    said = parser.parse_args()
+    for name in said.parts or PARTS:
+        with running(said.a_second) as replicas, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             Console().print(runner.run(PARTS[name](replicas)))
 
 

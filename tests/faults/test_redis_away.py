@@ -8,9 +8,10 @@ import signal
 
 import httpx
 import pytest
-from services import LIMIT, LIMIT_AGAIN, PARCEL, SETTINGS, running
+from services import LIMIT, LIMIT_AGAIN, PARCEL, SETTINGS, cache_status, running
 
 STORED, EXACT = "fwd=miss; fwd-status=200; stored", "hit; ttl=86400; detail=exact"
+BROKEN = "fwd=miss; fwd-status=200; detail=cache-broken"
 SEMANTIC = "hit; ttl=86400; detail=semantic"
 
 
@@ -39,7 +40,7 @@ def test_hits_at_hand_are_given_and_misses_answered_and_all_is_well_afterwards(s
     assert [asker.status(prompt) for prompt in (LIMIT, LIMIT_AGAIN, PARCEL)] == [
         EXACT,
         SEMANTIC,
-        "fwd=miss; fwd-status=200",
+        BROKEN,
     ]
     back(service, redis_server)
     assert [asker.status(prompt) for prompt in (LIMIT, LIMIT_AGAIN, "And then?")] == [EXACT, SEMANTIC, STORED]
@@ -52,6 +53,19 @@ def test_an_answer_that_came_meanwhile_is_kept_when_it_is_back(service, redis_se
     assert (service.metric("cacheguard_store_away"), service.metric("cacheguard_store_writes_waiting")) == (1, 1)
     back(service, redis_server)
     assert asker.status(PARCEL) == EXACT
+
+
+async def test_an_answer_that_could_not_be_seen_is_not_replaced_by_one_that_came_meanwhile(service, redis_server):
+    asker = service.asker()
+    former = asker.ask(LIMIT).headers["x-cacheguard-entry"]
+    redis_server.kill()
+    with service.gate.shut():
+        asking = asyncio.create_task(asker.ask_all(asker.body()))
+        await service.waits_for(lambda: service.waiting == 1)
+        await asyncio.to_thread(back, service, redis_server)
+    assert [response.headers["cache-status"] for response in await asking] == [f"cacheguard; {BROKEN}"]
+    again = asker.ask(LIMIT)
+    assert (again.headers["x-cacheguard-entry"], cache_status(again)) == (former, EXACT)
 
 
 def test_nothing_is_served_past_its_time_to_live(service, redis_server):
