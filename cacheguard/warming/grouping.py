@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from cacheguard.matching.confidence import Calibrated, default_model
-from cacheguard.matching.decide import CAUTIOUS, Match
+from cacheguard.matching.decide import Match
 from cacheguard.question import Question
 from cacheguard.types import Answer, Origin, Phrasing, Provenance
 from cacheguard.warming.settling import AGREE, agreement, sense_of
@@ -157,7 +157,7 @@ def rules_for(rule: Rule) -> tuple[Rule, Rule]:
     in_force = getattr(rule, "rule", rule)
     if not isinstance(in_force, Calibrated):
         return rule, rule
-    alone = Calibrated(default_model(), ALONE, in_force.guards, near_exact=CAUTIOUS.cosine)
+    alone = Calibrated(default_model(), ALONE, in_force.guards, near_exact=True)
     return alone, replace(alone, threshold=AGREED)
 
 
