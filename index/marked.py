@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from index.redis import Command, Servers, Standing
+    from index.servers import Command, Servers, Standing
 
 # A set that nobody searched for so long goes by itself: those of former models, too. It is made again when asked for.
 KEEP_S: Final = 7 * 86_400

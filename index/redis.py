@@ -1,53 +1,30 @@
-"""Vectors in Redis 8 vector sets: shared by all processes, and spread over the nodes of a cluster. No other file here
-imports redis.
-"""
+"""Vectors in Redis 8 vector sets: shared by all processes, and spread over the nodes of a cluster."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from contextlib import suppress
 from enum import Enum
 from heapq import merge
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from redis import exceptions as theirs
-from redis.asyncio import RedisCluster
 
-from index.base import IndexFailed, Neighbour
+from index.base import Neighbour
 from index.rows import checked, checked_query
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
-    from redis.asyncio import Redis
 
-    Client: TypeAlias = Redis | RedisCluster
+    from index.servers import Servers
 
-# A server that did not answer is asked again after so long; till then nobody waits for it.
-AWAY_S: Final = 1.0
 # Vectors that one round trip adds: a millisecond each, in which Redis does nothing else. (With CAS it would find their
 # neighbours in a thread, but 8.0.2 then writes a log of commands that it can't read when it starts again.)
 SLICE: Final = 8
 EF_SEARCH: Final = 200
-# Round trips under way; a connection serves one at a time.
-MOST_AT_ONCE: Final = 64
-
-# What says that nobody is there, or nobody who can answer now.
-_GONE: Final = (
-    theirs.ConnectionError,  # also while a server reads what it kept
-    theirs.TimeoutError,
-    theirs.ClusterDownError,
-    theirs.MasterDownError,
-    theirs.ReadOnlyError,  # a master that became a replica
-    theirs.SlotNotCoveredError,
-    OSError,
-)
-
-Command: TypeAlias = tuple[str | bytes | int, ...]
 
 
 class Kept(Enum):
@@ -55,65 +32,6 @@ class Kept(Enum):
 
     FLOAT32 = "NOQUANT"
     INT8 = "Q8"
-
-
-class Standing(NamedTuple):
-    """Who holds a key, and how often it was out of reach: what is known of the key holds while this stays the same."""
-
-    node: str
-    losses: int
-
-
-class Servers:
-    """A Redis, or the nodes of a cluster, each of which is left alone for a while when it does not answer.
-
-    client: speaks RESP3, decodes nothing, and tries nothing twice, so that no server is emptied and started again
-    without a word.
-    """
-
-    def __init__(self, client: Client, *, away_s: float = AWAY_S) -> None:
-        self._client = client
-        self._away_s = away_s
-        self._losses: defaultdict[str, int] = defaultdict(int)
-        self._away_until: dict[str, float] = {}
-        self._under_way = asyncio.Semaphore(MOST_AT_ONCE)
-
-    def standing(self, key: str) -> Standing:
-        node = self._node(key)
-        return Standing(node, self._losses[node])
-
-    async def ask(self, key: str, *commands: Command) -> list[Any]:
-        """In one round trip, of keys with the hash tag of `key`. Raises IndexFailed."""
-        node, clock = self._node(key), asyncio.get_running_loop().time
-        try:
-            async with self._under_way:
-                if clock() < self._away_until.get(node, 0):
-                    raise IndexFailed("Redis did not answer a moment ago: it is asked again soon")
-                return await self._send(commands)
-        except _GONE as exc:
-            self._losses[node] += 1
-            self._away_until[node] = clock() + self._away_s
-            raise IndexFailed(f"can't reach Redis ({_first_line(exc)}): start it, or correct index.url") from exc
-        except (theirs.RedisError, theirs.RedisClusterException) as exc:
-            raise IndexFailed(f"Redis refused: {_first_line(exc)}; vector sets need Redis 8 or newer") from exc
-
-    async def _send(self, commands: Sequence[Command]) -> list[Any]:
-        if len(commands) == 1:
-            return [await self._client.execute_command(*commands[0])]
-        pipeline = self._client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        return list(await pipeline.execute())
-
-    async def aclose(self) -> None:
-        await self._client.aclose()
-
-    def _node(self, key: str) -> str:
-        if isinstance(self._client, RedisCluster):
-            with suppress(theirs.SlotNotCoveredError):  # not connected yet
-                if node := self._client.get_node_from_key(key):
-                    return str(node.name)
-        return ""
 
 
 class VectorSet:
@@ -224,7 +142,3 @@ def _vector(raw: Sequence[Any]) -> NDArray[np.float32]:
     """float32 (dimension,), unit length, of VEMB's raw form: type, bytes, length before, and for int8 the largest."""
     vector = np.frombuffer(raw[1], np.int8 if raw[0] == b"int8" else np.dtype("<f4")).astype(np.float32)
     return vector / np.linalg.norm(vector)
-
-
-def _first_line(exc: Exception) -> str:
-    return str(exc).partition("\n")[0]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from index.base import Neighbour
     from index.partitions import Change
-    from index.redis import Servers, Standing
+    from index.servers import Servers, Standing
 
 log = logging.getLogger(__name__)
 

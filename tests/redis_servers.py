@@ -7,10 +7,13 @@ import subprocess
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
 
 import redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+
+from index.servers import Cluster, Single
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,12 +119,14 @@ class RedisCluster:
         return info["cluster_state"] == "ok" and info["cluster_known_nodes"] == str(len(self.servers))
 
 
-def vector_client(url: str) -> redis.asyncio.Redis | redis.asyncio.RedisCluster:
-    """As an index wants it."""
+def vector_servers(url: str, away_s: float = 0) -> Single | Cluster:
+    """The way of an index to this Redis or cluster."""
     options = {"protocol": 3, "retry": Retry(NoBackoff(), 0), "socket_timeout": 5, "socket_connect_timeout": 5}
-    if "+cluster" in url:
-        return redis.asyncio.RedisCluster.from_url(url.replace("+cluster", ""), **options)
-    return redis.asyncio.Redis.from_url(url, **options)
+    where = urlsplit(url)
+    if where.scheme == "redis+cluster":
+        seed = (where.hostname, where.port)
+        return Cluster(lambda host, port: redis.asyncio.Redis(host=host, port=port, **options), [seed], away_s=away_s)
+    return Single(redis.asyncio.Redis.from_url(url, **options), away_s=away_s)
 
 
 def free_port() -> int:

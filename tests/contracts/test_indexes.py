@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from redis_servers import vector_client
+from redis_servers import vector_servers
 
 from embeddings.export import prepare
 from embeddings.onnx import Encoder
 from index.exact import ExactIndex
 from index.faiss import FaissIndex
-from index.redis import Kept, Servers, Shards, VectorSet
+from index.redis import Kept, Shards, VectorSet
 
 NEVER = 10**9
 INDEXES = {
@@ -44,7 +44,7 @@ async def making(name, servers):
         yield INDEXES[name]
         return
     _, shards, kept = SETS[name]
-    connected = Servers(vector_client(getattr(servers, "url", servers)))
+    connected = vector_servers(getattr(servers, "url", servers))
 
     def make(dimension):
         name = uuid4()

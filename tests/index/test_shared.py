@@ -8,13 +8,13 @@ from contextlib import AsyncExitStack
 import numpy as np
 import pytest
 import redis
-from redis_servers import RedisCluster, vector_client
+from redis_servers import RedisCluster, vector_servers
 from vector_log import SIZE, Log, unit
 
 from index import shared
 from index.base import IndexFailed
 from index.marked import KEEP_S, LEASE_S
-from index.redis import Kept, Servers
+from index.redis import Kept
 from index.shared import SharedPartitions
 
 
@@ -29,7 +29,7 @@ async def join():
     async with AsyncExitStack() as open_:
 
         def joined(log, url, **options):
-            servers = Servers(vector_client(url), away_s=options.pop("away_s", 0))
+            servers = vector_servers(url, options.pop("away_s", 0))
             partitions = SharedPartitions(log, servers, **{"dimension": SIZE, "fingerprint": "model"} | options)
             open_.push_async_callback(partitions.aclose)
             return partitions
@@ -207,7 +207,7 @@ async def test_away_is_said_at_once_and_what_was_written_meanwhile_is_there_afte
         await found(partitions)
     await partitions.add("a", log.add("a", unit(1, seed=1)), unit(1, seed=1))
     redis_server.start()
-    partitions._servers._away_until.clear()
+    partitions._servers._away_until = 0
     assert len(await found(partitions)) == 21
 
 
