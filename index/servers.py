@@ -1,4 +1,4 @@
-"""The way to a Redis, or to the masters of a cluster; one that is away holds nobody up. Only this file imports redis."""
+"""The way to a Redis, or to the masters of a cluster; one that is away holds nobody up. Only here redis is imported."""
 
 from __future__ import annotations
 
