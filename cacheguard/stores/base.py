@@ -219,6 +219,11 @@ class Answers(Protocol):
 class VectorLog(Protocol):
     """The vectors, and the history that lets an index follow them without reading everything again."""
 
+    @property
+    def identity(self) -> str:
+        """Made with the store, and kept: what was derived from another one is not taken for its. Once it is open."""
+        ...
+
     async def vectors(self, scope: str, ids: Sequence[int] | None = None) -> Vectors:
         """The vectors of a scope (or those of `ids` in it), ascending by id, made by the current model."""
         ...

@@ -8,6 +8,7 @@ from collections import defaultdict, deque
 from dataclasses import replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
+from uuid import uuid4
 
 import numpy as np
 
@@ -41,6 +42,7 @@ class MemoryStore:
 
     def __init__(self, *, history: int = 100_000) -> None:
         """history: how many changes are kept for indexes that follow; one that lags further loads again."""
+        self.identity = uuid4().hex
         self._fingerprint = ""
         self._answers: dict[str, Answer] = {}
         self._sources: dict[tuple[str, str], str] = {}  # (scope, source_id) → answer id

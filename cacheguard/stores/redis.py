@@ -113,6 +113,10 @@ class RedisStore:
         """How many of them found no room."""
         return self._shards.late.dropped
 
+    @property
+    def identity(self) -> str:
+        return self._shards.feed.identity
+
     async def exact(self, scope: str, key: str) -> Known | None:
         found = await self._shards.read(self._of(scope), "exact", scope, digest(key))
         if not found:

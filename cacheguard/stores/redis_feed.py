@@ -108,6 +108,11 @@ class Feed:
         self._start = self._latest = self._opened = (newest + 1 << _IN_A_MS) - 1 if newest else 0
         self._tasks = [asyncio.create_task(self._listen(number)) for number in range(len(streams))]
 
+    @property
+    def identity(self) -> str:
+        """As of a store: when its shards were laid out, to the millisecond."""
+        return "-".join(str(shard.born) for shard in self._shards)
+
     async def aclose(self) -> None:
         await ended(self._tasks)
 

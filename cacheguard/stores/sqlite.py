@@ -79,6 +79,7 @@ class _Opened:
     writer: Writer
     served: Gathered
     model: int
+    identity: str
 
 
 class SqliteStore:
@@ -108,6 +109,7 @@ class SqliteStore:
                 writer=writer,
                 served=Gathered(writer),
                 model=model,
+                identity=reader.execute("SELECT id FROM identity").fetchone()[0],
             )
 
     async def aclose(self) -> None:
@@ -118,6 +120,10 @@ class SqliteStore:
             opened.scanner.close()
             opened.reader.close()
             await opened.writer.aclose()  # the last connection: closing it tidies the file, in its thread
+
+    @property
+    def identity(self) -> str:
+        return self._live.identity
 
     async def exact(self, scope: str, key: str) -> Known | None:
         rows = self._read(EXACT, (scope, key))

@@ -183,8 +183,14 @@ _NEWS: Final = (
     END""",
 )
 
+# By which indexes elsewhere know the store that they were derived from.
+_IDENTITY: Final = (
+    "CREATE TABLE identity (id TEXT NOT NULL)",
+    "INSERT INTO identity VALUES (lower(hex(randomblob(16))))",
+)
+
 # Step n leads from version n to n + 1 (PRAGMA user_version). Only ever append: files of every version exist.
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _SPENDING, _RULES, _REVIEW, _NEWS)
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _SPENDING, _RULES, _REVIEW, _NEWS, _IDENTITY)
 
 
 def check_ours(db: sqlite3.Connection, path: Path) -> int:

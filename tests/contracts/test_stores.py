@@ -54,6 +54,15 @@ async def store(make):
     return await make()
 
 
+async def test_a_store_is_known_again(make):
+    store = await make()
+    identity = store.identity
+    assert identity
+    await store.aclose()
+    await store.open("model-1")
+    assert store.identity == identity
+
+
 def vector(seed):
     values = np.random.default_rng(seed).standard_normal(DIMENSION).astype(np.float32)
     return values / np.linalg.norm(values)

@@ -346,5 +346,12 @@ async def test_a_served_hit_that_can_not_be_written_troubles_nobody(store):
     assert await store.served("another") is not None
 
 
+async def test_another_file_is_another_store(store, tmp_path):
+    other = SqliteStore(tmp_path / "other.db")
+    await other.open("model-1")
+    assert other.identity != store.identity
+    await other.aclose()
+
+
 if __name__ == "__main__":
     asyncio.run(open_and_keep(*sys.argv[1:]))
