@@ -52,3 +52,29 @@ class VectorIndex(Protocol):
         ...
 
     async def count(self) -> int: ...
+
+
+class PartitionedIndex(Protocol):
+    """The vectors of all partitions, walled off from each other, kept up with a source that is the truth."""
+
+    async def search(self, partition: str, vector: NDArray[np.float32], k: int) -> list[Neighbour]:
+        """The k nearest within the partition, nearest first; [] where it is unknown."""
+        ...
+
+    async def vectors(self, partition: str, ids: Sequence[int]) -> dict[int, NDArray[np.float32]]:
+        """Those of a partition that was searched a moment ago; {} of another."""
+        ...
+
+    async def add(self, partition: str, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
+        """Add what the source holds by now."""
+        ...
+
+    async def follow(self) -> None:
+        """Catch up with what this and other processes wrote. Cheap when nothing changed."""
+        ...
+
+    async def save(self) -> None:
+        """Make the next start short."""
+        ...
+
+    async def aclose(self) -> None: ...

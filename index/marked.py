@@ -31,7 +31,7 @@ class MarkedShards(Shards):
     def __init__(self, servers: Servers, digests: Sequence[str], dimension: int, kept: Kept) -> None:
         self._servers = servers
         super().__init__(
-            [VectorSet(servers, f"cacheguard:vectors:{{{digest}}}", dimension, kept) for digest in digests]
+            [VectorSet(servers, f"{{cacheguard:vectors:{digest}}}", dimension, kept) for digest in digests]
         )
         self._lock = f"{self.sets[0].key}:building"
 

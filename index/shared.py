@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
+from index.base import IndexFailed
 from index.marked import MarkedShards
 from index.partitions import VectorSource
 from index.redis import Kept, nearest
@@ -108,14 +109,15 @@ class SharedPartitions:
         return {} if opened is None else await opened.shards.vectors(ids)
 
     async def add(self, partition: str, ids: ArrayLike, vectors: ArrayLike) -> None:
-        """Add what the source holds by now; where the partition is not in use, its history brings it.
-
-        Raises IndexFailed.
-        """
+        """Add what the source holds by now; where that can't be done, its history brings it later."""
         opened = self._opened.get(partition)
         if opened is not None:
             opened.empty = frozenset()
-            await opened.shards.add(ids, vectors)
+            try:
+                await opened.shards.add(ids, vectors)
+            except IndexFailed as error:
+                log.warning("what is kept is indexed later: %s", error)
+                self._opened.pop(partition, None)
 
     async def follow(self) -> None:
         """Catch up with what this and other processes wrote. Cheap when nothing changed. Raises IndexFailed."""

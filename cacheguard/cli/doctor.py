@@ -16,6 +16,7 @@ from cacheguard.cli import FAILURE, ConfigFile, load_settings
 from cacheguard.errors import ConfigError, StoreError
 from cacheguard.failures import AttemptFailed, FailureClass
 from embeddings.base import EmbeddingError
+from index.base import IndexFailed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -75,6 +76,8 @@ async def examine(loaded: Loaded) -> AsyncIterator[Finding]:
     yield model
     for finding in await _store(settings, fingerprint):
         yield finding
+    if settings.index.backend == "redis":
+        yield await _vector_sets(settings)
     for about, folder in _folders(settings):
         yield _folder(about, folder)
     asked = {tier.provider for tier in settings.tiers.values() if hasattr(tier, "provider")}
@@ -120,10 +123,27 @@ async def _store(settings: Settings, fingerprint: str | None) -> list[Finding]:
     return [found, *(Finding(State.WARNING, "store", remark) for remark in held.remarks)]
 
 
+async def _vector_sets(settings: Settings) -> Finding:
+    """Whether their Redis answers, and knows vector sets."""
+    from cacheguard.wiring import reach_vector_sets
+
+    servers = reach_vector_sets(settings)
+    began = time.perf_counter()
+    try:
+        await servers.ask("cacheguard", ("VCARD", "cacheguard"))
+    except IndexFailed as error:
+        return Finding(State.FAILED, "index", str(error))
+    finally:
+        await servers.aclose()
+    took_ms = (time.perf_counter() - began) * 1000
+    return Finding(State.OK, "index", f"Redis answers in {took_ms:.1f} ms and has vector sets")
+
+
 def _folders(settings: Settings) -> list[tuple[str, Path]]:
     """Where the service writes files."""
     database = settings.store.sqlite_path
-    index = [("index", settings.index.folder)] if settings.store.is_lasting else []
+    has_snapshots = settings.store.is_lasting and settings.index.backend == "faiss"
+    index = [("index", settings.index.folder)] if has_snapshots else []
     return [*index, ("disk", database.parent)] if database else index
 
 

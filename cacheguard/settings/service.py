@@ -139,14 +139,40 @@ class Store(Section):
 
 
 class Index(Section):
-    backend: Literal["faiss"] = "faiss"
-    """What finds neighbours: faiss (in this process)."""
+    backend: Literal["faiss", "redis"] = "faiss"
+    """What finds neighbours: faiss (in each process), or redis (vector sets of a Redis 8 or newer, which all processes
+    share), for collections that outgrow a process. The settings below it are for the one or the other."""
+    url: str = Field(default="", repr=False)
+    """Redis with the vector sets, written as store.url; empty: the Redis that is the store."""
+    numbers: Literal["int8", "float32"] = "int8"
+    """How vector sets keep numbers: int8 takes half of the memory and moves a similarity by up to 0.002."""
+    shards: Count = 1
+    """Vector sets that each scope is spread over, so that the nodes of a cluster share it."""
     max_mb: Positive = 2048
     """Memory for the loaded scopes, in megabytes; past it, those unused longest leave."""
     folder: Path = Path(".cacheguard/index")
     """Where snapshots lie. What is missing there is built again from the store."""
     snapshot_every_s: Positive = 300
-    """Seconds between two snapshots of a scope that changes."""
+    """Seconds between two snapshots of a scope that changes; of vector sets, between two marks of what they hold."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_a_redis(cls, url: str) -> str:
+        if url:
+            read_place(url)
+        return url
+
+    @model_validator(mode="after")
+    def _fits_its_backend(self) -> Self:
+        others = ("max_mb", "folder") if self.backend == "redis" else ("url", "numbers", "shards")
+        for key in others:
+            if getattr(self, key) != type(self).model_fields[key].default:
+                refuse((key,), f"is not for backend {self.backend!r}: take it out, or name the other backend")
+        return self
+
+    @field_serializer("url", when_used="json")
+    def _masked(self, url: str) -> str:
+        return str(read_place(url)) if url else ""
 
 
 class Embedding(Section):

@@ -58,6 +58,14 @@ class Settings(Section):
             refuse(("url",), f"can't be shared by server.workers, {server.workers}; use sqlite:///PATH or redis://HOST")
         return store
 
+    @field_validator("index")
+    @classmethod
+    def _is_somewhere(cls, index: Index, info: ValidationInfo) -> Index:
+        store: Store | None = info.data.get("store")
+        if index.backend == "redis" and not index.url and store and store.redis is None:
+            refuse(("url",), "is missing: the store is no Redis, so say which one holds the vectors, redis://HOST:PORT")
+        return index
+
     @field_validator("tiers")
     @classmethod
     def _providers_are_known(cls, tiers: dict[str, Tier], info: ValidationInfo) -> dict[str, Tier]:

@@ -56,7 +56,7 @@ _COMPLAINTS: Final = (
 )
 
 
-def connect(place: RedisPlace, patience_s: float) -> Client:
+def connect(place: RedisPlace, patience_s: float, *, retries: int = 1) -> Client:
     """A client, which connects when it is first used. patience_s: for one answer, and for one connection."""
     options: dict[str, Any] = {
         "username": place.user or None,
@@ -65,7 +65,7 @@ def connect(place: RedisPlace, patience_s: float) -> Client:
         "socket_timeout": patience_s,
         "socket_connect_timeout": patience_s,
         # Once more, at once: a connection that lay idle may have been closed by whoever stands between.
-        "retry": Retry(NoBackoff(), 1),
+        "retry": Retry(NoBackoff(), retries),
         "maint_notifications_config": MaintNotificationsConfig(enabled=False),
         "client_name": "cacheguard",
     }

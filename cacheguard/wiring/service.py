@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from cacheguard.request import Request
     from cacheguard.telemetry.trace import Trace
     from embeddings.base import Embedded
-    from index.partitions import Partitions
+    from index.base import PartitionedIndex
 
     Step: TypeAlias = Callable[[], Awaitable[None]]
 
@@ -171,7 +171,7 @@ class Service:
         for every_s, step, do in self._steps(index, ledger):
             self._keep_on(self._repeat(every_s, step, do))
 
-    def _steps(self, index: Partitions, ledger: Ledger) -> Iterator[tuple[float, str, Step]]:
+    def _steps(self, index: PartitionedIndex, ledger: Ledger) -> Iterator[tuple[float, str, Step]]:
         """What is done again and again: every so many seconds, under a name."""
         yield self.settings.index.snapshot_every_s, "snapshot", index.save
         yield RULES_EVERY_S, "rules", partial(follow, self.store, self._rules)
@@ -198,7 +198,7 @@ class Service:
         """Until the service is closed."""
         self._open.push_async_callback(_stop, asyncio.create_task(doing))
 
-    async def _follow(self, index: Partitions, changed: Callable[[float], Awaitable[None]]) -> None:
+    async def _follow(self, index: PartitionedIndex, changed: Callable[[float], Awaitable[None]]) -> None:
         """Find by similarity what other processes wrote."""
         while True:
             await changed(FOLLOW_EVERY_S)

@@ -33,7 +33,7 @@ def test_every_setting_is_documented():
 
 def test_every_number_carries_its_unit_in_its_name_or_has_none():
     units = ("_s", "_ms", "_chars", "_mb", "_usd_per_mtok")
-    counts = {"port", "max_in_flight", "max_attempts", "workers", "minimum_calls", "samples", "size"}
+    counts = {"port", "max_in_flight", "max_attempts", "workers", "minimum_calls", "samples", "shards", "size"}
     ratios = {"min_similarity", "min_confidence", "share", "hits", "near_misses"}
     unnamed = [
         name
@@ -85,6 +85,12 @@ def test_a_tier_is_a_model_or_a_template():
 def test_a_host_is_local_when_only_this_machine_reaches_it(host, is_local):
     keys = {"keys": [{"key": "k"}]}
     assert settings(server={"host": host}, auth=keys).server.is_local is is_local
+
+
+def test_the_place_of_vector_sets_is_shown_without_its_password():
+    index = settings(index={"backend": "redis", "url": "redis://ann:secret@host/2"}).index
+    assert index.model_dump(mode="json")["url"] == "redis://ann@host:6379/2"
+    assert "secret" not in repr(index)
 
 
 @pytest.mark.parametrize(

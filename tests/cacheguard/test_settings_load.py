@@ -245,7 +245,29 @@ def test_an_added_default_route_is_noted(loaded):
             "store: {url: 'memory://'}\nserver: {workers: 2}",
             "line 1: store.url can't be shared by server.workers, 2; use sqlite:///PATH or redis://HOST",
         ),
-        ("index: {backend: redis}", "line 1: index.backend is 'redis'; known: faiss"),
+        ("index: {backend: radis}", "line 1: index.backend is 'radis'; did you mean 'redis'? known: faiss, redis"),
+        (
+            "index: {backend: redis}",
+            (
+                "line 1: index.url is missing: the store is no Redis, so say which one holds the vectors, "
+                "redis://HOST:PORT"
+            ),
+        ),
+        (
+            "index: {backend: redis, url: 'http://h'}",
+            (
+                "line 1: index.url has no scheme of a Redis; known: redis://, rediss://, redis+cluster://, "
+                "rediss+cluster://, redis+sentinel://, rediss+sentinel://"
+            ),
+        ),
+        (
+            "index: {shards: 2}",
+            "line 1: index.shards is not for backend 'faiss': take it out, or name the other backend",
+        ),
+        (
+            "index:\n  backend: redis\n  url: redis://h\n  max_mb: 1",
+            "line 4: index.max_mb is not for backend 'redis': take it out, or name the other backend",
+        ),
         (
             "embedding: {precision: int88}",
             "line 1: embedding.precision is 'int88'; did you mean 'int8'? known: int8, fp32",
@@ -528,6 +550,8 @@ def test_all_that_is_wrong_is_said_at_once_in_the_files_order(refusal):
         "auth: {keys: [{key: hunter2}, {key: hunter2}]}",
         "auth: {mode: none, keys: [{key: hunter2}]}",
         "store: {url: 'redis://me:hunter2@x/hunter2'}",
+        "index: {url: 'redis://me:hunter2@x'}",
+        "index: {backend: redis, url: 'redis://me:hunter2@x:y'}",
         "server: {port: '${SECRET}'}",
     ],
 )

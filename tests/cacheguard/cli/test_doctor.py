@@ -73,6 +73,15 @@ def test_without_its_model_the_store_is_not_judged(tmp_path):
     assert states(done) | {"model": "failed", "store": "skipped"} == states(done)
 
 
+def test_vector_sets_are_asked_for_and_missed(tmp_path, redis_server):
+    configure(tmp_path, "http://127.0.0.1:9/v1", index={"backend": "redis", "url": redis_server.url})
+    assert states(run(tmp_path, "doctor"))["index"] == "ok"
+    redis_server.kill()
+    done = run(tmp_path, "doctor")
+    assert states(done)["index"] == "failed"
+    assert "can't reach Redis" in done.stdout
+
+
 def test_a_store_that_is_no_database_fails(tmp_path):
     configure(tmp_path, "http://127.0.0.1:9/v1", store={"url": "sqlite:///./cache.db"})
     (tmp_path / "cache.db").write_text("shopping list\n" * 100)

@@ -15,7 +15,7 @@ import pytest
 
 from cacheguard.errors import StoreError, StoreUnusable
 from cacheguard.stores import sqlite as sqlite_store
-from cacheguard.stores import sqlite_rows, sqlite_schema, sqlite_served
+from cacheguard.stores import sqlite_file, sqlite_rows, sqlite_schema, sqlite_served
 from cacheguard.stores.base import Account, Filter, NewPhrasing, Served, SpendingKey
 from cacheguard.stores.sqlite import SqliteStore
 from cacheguard.stores.sqlite_trim import Trim
@@ -155,11 +155,10 @@ async def test_a_file_of_an_older_schema_is_brought_up_to_date(store, monkeypatc
 async def test_a_file_of_every_earlier_version_still_opens(path, monkeypatch, version):
     with monkeypatch.context() as earlier:
         earlier.setattr(sqlite_schema, "MIGRATIONS", sqlite_schema.MIGRATIONS[:version])
-        store = SqliteStore(path)
-        await store.open("model")
-        await store.aclose()
-    with closing(sqlite3.connect(path)) as db, db:
-        sqlite_rows.keep(*written("a"), 1, db)
+        with closing(sqlite_file.open_file(path, busy_s=1)) as db:
+            db.execute("INSERT INTO models (fingerprint) VALUES ('model')")
+            sqlite_rows.keep(*written("a"), 1, db)
+    store = SqliteStore(path)
     await store.open("model")
     assert await text_of(store, "a") == "yes"
     assert await store.add_spending({SPENT: 0.5}) == {SPENT: 0.5}
