@@ -141,9 +141,10 @@ class Feed:
     async def changes(self, after: int, limit: int) -> list[Change] | None:
         """As of a store. A number that another process gave comes with all that may be newer than it, limit or not."""
         await self._caught_up()
-        if after > self._latest or (after and after >> _IN_A_MS < max(shard.born for shard in self._shards)):
+        newest = self._latest + (_SKEW_MS << _IN_A_MS)
+        if after > newest or (after and after >> _IN_A_MS < max(shard.born for shard in self._shards)):
             return None  # of another store
-        if after < self._opened:
+        if after < self._opened or after > self._latest:  # another process may have heard of more by now
             return await self._history_since(after)
         if after < self._start:
             return None

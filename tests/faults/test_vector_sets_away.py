@@ -38,6 +38,18 @@ def test_what_one_replica_wrote_another_finds(service, redis_server, tmp_path):
     assert one.status(PARCEL_AGAIN) == SEMANTIC
 
 
+def test_answers_and_vectors_may_lie_in_one_redis(redis_server, tmp_path):
+    settings = SETTINGS.replace('folder: "${FOLDER}/index"', "backend: redis")
+    settings = settings.replace("sqlite:///${FOLDER}/cache.db", redis_server.url)
+    with running(tmp_path, settings) as one, running(tmp_path, settings) as other:
+        asker = one.asker()
+        same = other.asker(aside=asker.aside)
+        assert [asker.status(LIMIT), same.status(LIMIT_AGAIN)] == [STORED, SEMANTIC]
+        assert [same.status(PARCEL), asker.status(PARCEL_AGAIN)] == [STORED, SEMANTIC]
+        redis_server.kill()
+        assert [each.ask(prompt).status_code for each in (asker, same) for prompt in (LIMIT, LIMIT_AGAIN)] == [200] * 4
+
+
 def test_while_it_is_away_exact_matches_and_tiers_answer_and_afterwards_all_is_found(service, redis_server):
     asker = service.asker()
     assert [asker.status(LIMIT), asker.status(LIMIT_AGAIN)] == [STORED, SEMANTIC]

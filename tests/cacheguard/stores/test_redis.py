@@ -100,6 +100,14 @@ async def test_a_replica_that_starts_anew_goes_on_from_where_another_was(shared)
         assert [change.phrasing_id for change in await other.changes(changes[-1].seq)] == [later]
 
 
+async def test_the_number_of_a_replica_that_heard_of_more_is_no_other_stores(shared):
+    async with opened(shared) as (store,):
+        (id_,) = await store.keep(answer(), [asked("a")])
+        ahead = await store.latest_change() + 1_000
+        assert id_ in {change.phrasing_id for change in await store.changes(ahead)}
+        assert await store.changes(ahead + (60_000 << 20)) is None
+
+
 async def test_a_replica_that_starts_anew_after_too_much_was_written_loads_again(shared):
     async with opened(shared, history=5) as (one,):
         await one.keep(answer(), [asked("a")])
