@@ -40,6 +40,8 @@ def make_app(service: Service, on_failed_start: Callable[[BaseException], None])
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        usual = gc.get_threshold()
+
         def started(task: asyncio.Task[None]) -> None:
             if task.cancelled():
                 return
@@ -51,7 +53,7 @@ def make_app(service: Service, on_failed_start: Callable[[BaseException], None])
             gc.freeze()
             # A full collection walks through all that requests under way hold, 0.1 to 0.4 s with a thousand streams,
             # and whenever a quarter is new. Little waits for it: five of six of a stream's objects go without it.
-            gc.set_threshold(*gc.get_threshold()[:2], FULL_COLLECTION_EVERY)
+            gc.set_threshold(*usual[:2], FULL_COLLECTION_EVERY)
 
         start = asyncio.create_task(service.start())
         start.add_done_callback(started)
@@ -59,6 +61,9 @@ def make_app(service: Service, on_failed_start: Callable[[BaseException], None])
         start.cancel()
         await asyncio.wait([start])
         await service.aclose()
+        # Who goes on without the service, as tests do, shall not keep what it held.
+        gc.set_threshold(*usual)
+        gc.unfreeze()
 
     app = FastAPI(title="CacheGuard", version=cacheguard.__version__, lifespan=lifespan, openapi_url=None)
     server = service.settings.server
