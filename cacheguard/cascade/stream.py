@@ -10,6 +10,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
+from cacheguard.cascade.patience import Patience
 from cacheguard.failures import AttemptFailed, FailureClass
 from cacheguard.providers.chat_shape import Joining
 
@@ -36,6 +37,7 @@ class OpenStream:
         self._joined = joined
         self._under_way = under_way
         self._judge = judge
+        self._patience = Patience()
         self.objection: AttemptFailed | None = None
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:
@@ -58,12 +60,14 @@ class OpenStream:
             await self.aclose()
 
     async def _next(self) -> Chunk | None:
-        """The next chunk, None at the end. The clock runs here alone: around a yield it would cancel whoever reads."""
+        """The next chunk, None at the end. Time runs here alone: around a yield it would cancel whoever reads."""
         silent_at = _now() + self._under_way.tier.between_tokens_timeout_s
         ends_at = self._under_way.ends_at
-        late = "the next token took too long" if silent_at < ends_at else "the answer took too long"
-        async with _clock(min(silent_at, ends_at), late):
-            return await anext(self._rest, None)
+        try:
+            return await self._patience.wait(anext(self._rest, None), min(silent_at, ends_at))
+        except TimeoutError as exc:
+            late = "the next token took too long" if silent_at < ends_at else "the answer took too long"
+            raise AttemptFailed(FailureClass.SLOW, late) from exc
 
     def completion(self) -> Completion:
         """What the chunks so far add up to."""
@@ -71,6 +75,7 @@ class OpenStream:
 
     async def aclose(self) -> None:
         """Let go of the provider, at the end or before it."""
+        self._patience.close()
         self._under_way.abandoned(self.completion())
         await self._rest.aclose()
 
