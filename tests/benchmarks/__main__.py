@@ -20,28 +20,15 @@ from tests.benchmarks.machine import machine
 from tests.benchmarks.report import WIDTH, notes, table
 
 # Each measures what the service costs against a floor, a goal for each line, and gives Findings.
-QUICK = ("exact", "semantic", "embedder", "misses", "streams", "growth")
+QUICK = ("exact", "semantic", "embedder", "misses", "streams", "growth", "starting")
 # The same, for many minutes.
-SLOW = ("growth_million",)
+SLOW = ("million", "scopes", "growth_million")
 # The same, against programs of others, which are installed for it.
 PEERS = ("peers_exact", "peers_semantic", "peers_misses")
 # Each measures what is promised of hits, on the public question sets, in some minutes.
 HITS = ("quality", "promise", "drift", "decisions")
 # Each looks for a constant of the code or plays a whole log or day, takes longer, and prints tables of its own.
-STUDIES = (
-    "context",
-    "day",
-    "guards",
-    "hedge",
-    "index_size",
-    "million",
-    "replay",
-    "replicas",
-    "scopes",
-    "starting",
-    "threshold",
-    "warming",
-)
+STUDIES = ("context", "day", "guards", "hedge", "index_size", "replay", "replicas", "threshold", "warming")
 KNOWN = (*QUICK, *SLOW, *PEERS, *HITS, *STUDIES)
 
 

@@ -1,9 +1,9 @@
 """An index of 1,000,000 phrasings: its search, recall, memory, start from a snapshot, and searches while it grows.
 
-Run it with `python -m tests.benchmarks.million [FOLDER [size]]`: what takes long (vectors of the public questions, the
-graph, the true neighbours: some fifteen minutes) is kept in the folder, and a second run measures at once. Vectors: the
-questions of qqp_a, and past their number copies of them, each mixed with another question and moved by noise. Queries:
-1,000 of the index's vectors moved to a cosine of about 0.9. One thread.
+What takes long (vectors of the public questions, the graph, the true neighbours: some fifteen minutes) is kept in the
+folder for temporary files, and a second run measures at once. Vectors: the questions of qqp_a, and past their number
+copies of them, each mixed with another question and moved by noise. Queries: 1,000 of the index's vectors moved to a
+cosine of about 0.9. One thread.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import asyncio
 import csv
 import gc
 import gzip
-import sys
 import time
 from pathlib import Path
 from tempfile import gettempdir
@@ -24,7 +23,9 @@ from embeddings.onnx import Encoder
 from index import snapshot
 from index.faiss import FaissIndex
 from index.table import Form, Table
+from tests.benchmarks.figures import Comparison, Findings, at_least, at_most
 from tests.benchmarks.index_size import resident
+from tests.benchmarks.load import Timing
 from tests.benchmarks.threshold import DATA
 
 SIZE = 1_000_000
@@ -93,23 +94,30 @@ def build(folder: Path, real: np.ndarray, size: int) -> None:
     np.savez(folder / "truth.npz", queries=queries, nearest=nearest)
 
 
-async def measure(folder: Path, real: np.ndarray, size: int) -> None:
+def measure() -> Findings:
+    folder = Path(gettempdir()) / "cacheguard-million"
+    folder.mkdir(parents=True, exist_ok=True)
+    real = real_vectors(folder)
+    build(folder, real, SIZE)
+    return asyncio.run(searched(folder, real, SIZE))
+
+
+async def searched(folder: Path, real: np.ndarray, size: int) -> Findings:
     saved = np.load(folder / "truth.npz")
     queries, nearest = saved["queries"], saved["nearest"]
     gc.collect()
     before, begun = resident(), time.perf_counter()
     loaded = snapshot.load(folder, "scope", "model")
     index = await FaissIndex.load(loaded.ids, loaded.rows, dimension=real.shape[1])
-    took = time.perf_counter() - begun
+    took_s = time.perf_counter() - begun
     del loaded
     gc.collect()
-    print(f"from its snapshot in {took:.1f} s; {(resident() - before) / size:.0f} bytes a phrasing, {size:,} of them")
+    each = (resident() - before) / size
     times, found = [], []
     for query in queries:
         begun = time.perf_counter()
         found.append(await index.search(query, K))
         times.append(time.perf_counter() - begun)
-    p50, p99 = np.percentile(times, (50, 99)) * 1e3
     # As near as the nearest, for int8: what is found instead of it may not be told from it.
     first = np.array([near[0].id for near in found])
     similarity = np.empty(QUERIES, np.float32)
@@ -117,12 +125,29 @@ async def measure(folder: Path, real: np.ndarray, size: int) -> None:
         here = (first >= start) & (first < start + PIECE)
         similarity[here] = np.einsum("ij,ij->i", vectors[first[here] - start], queries[here])
     off = np.abs(similarity - [near[0].similarity for near in found])
-    print(f"search p50 {p50:.2f} ms, p99 {p99:.2f} ms; recall@1 {np.mean(similarity >= nearest - 1e-5):.4f}")
-    print(f"similarities are off by {off.std():.1e} (standard deviation), {off.max():.1e} at most")
-    await grow(index, moved(queries[np.arange(GROWTH) % QUERIES], np.random.default_rng(2)), queries, size)
+    alone, growing = f"search among {size:,}", f"search while {GROWTH:,} are added, {AT_ONCE} at a time"
+    new = moved(queries[np.arange(GROWTH) % QUERIES], np.random.default_rng(2))
+    meanwhile, longest_ms = await grow(index, new, queries, size)
+    timings = {alone: Timing.of(times, sum(times)), growing: meanwhile}
+    return Findings(
+        f"index: {size:,} vectors; {QUERIES:,} queries at a cosine of about 0.9 from one",
+        timings,
+        [
+            Comparison.of(f"{alone}: p99", "ms", [timings[alone].p99_ms], subject=alone, goal=at_most(1)),
+            Comparison.of(
+                f"{alone}: recall@1", "", [np.mean(similarity >= nearest - 1e-5)], subject=alone, goal=at_least(0.99)
+            ),
+            Comparison.of(f"{alone}: similarity off by, at most", "", [off.max()], subject=alone),
+            Comparison.of(f"{growing}: longest", "ms", [longest_ms], subject=growing, goal=at_most(5)),
+            Comparison.of("index: memory of a phrasing", "bytes", [each], goal=at_most(700)),
+            Comparison.of("index: start from its snapshot", "s", [took_s], goal=at_most(10)),
+        ],
+    )
 
 
-async def grow(index: FaissIndex, vectors: np.ndarray, queries: np.ndarray, size: int) -> None:
+async def grow(index: FaissIndex, vectors: np.ndarray, queries: np.ndarray, size: int) -> tuple[Timing, float]:
+    """How searches go meanwhile, and the longest of them, in ms."""
+
     async def add() -> None:
         for start in range(0, GROWTH, AT_ONCE):
             await index.add(np.arange(size + start, size + start + AT_ONCE), vectors[start : start + AT_ONCE])
@@ -134,22 +159,4 @@ async def grow(index: FaissIndex, vectors: np.ndarray, queries: np.ndarray, size
         await index.search(queries[len(times) % QUERIES], K)
         times.append(time.perf_counter() - asked)
         await asyncio.sleep(0.001)
-    took = time.perf_counter() - begun
-    p50, p99 = np.percentile(times, (50, 99)) * 1e3
-    print(
-        f"while {GROWTH:,} are added, {AT_ONCE} at a time, in {took:.1f} s: "
-        f"search p50 {p50:.2f} ms, p99 {p99:.2f} ms, longest {max(times) * 1e3:.1f} ms"
-    )
-
-
-def main() -> None:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(gettempdir()) / "cacheguard-million"
-    size = int(sys.argv[2]) if len(sys.argv) > 2 else SIZE
-    folder.mkdir(parents=True, exist_ok=True)
-    real = real_vectors(folder)
-    build(folder, real, size)
-    asyncio.run(measure(folder, real, size))
-
-
-if __name__ == "__main__":
-    main()
+    return Timing.of(times, time.perf_counter() - begun), max(times) * 1000

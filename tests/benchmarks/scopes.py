@@ -7,7 +7,6 @@ the whole process, FAISS, SQLite and Python included, but without the model and 
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +17,9 @@ from cacheguard.stores.base import NewPhrasing
 from cacheguard.stores.sqlite import SqliteStore
 from cacheguard.types import Answer, Origin, Provenance
 from index.partitions import Partitions
+from tests.benchmarks.figures import Comparison, Findings, at_most
 from tests.benchmarks.index_size import resident
+from tests.benchmarks.load import Timing
 
 SCOPES, IN_ONE, K, DIMENSION = 100_000, 10, 20, 384
 
@@ -35,31 +36,36 @@ async def fill(store: SqliteStore, scopes: int) -> None:
         await store.keep(answer, [NewPhrasing(f"{n}", f"question {n}", Origin.LOG, 0, row) for n, row in rows])
 
 
-async def measure(scopes: int) -> None:
+def measure() -> Findings:
+    return asyncio.run(searched(SCOPES))
+
+
+async def searched(scopes: int) -> Findings:
     with TemporaryDirectory(prefix="cacheguard-scopes-") as name:
-        path = Path(name) / "cache.db"
-        store = SqliteStore(path)
+        store = SqliteStore(Path(name) / "cache.db")
         await store.open("model")
         await fill(store, scopes)
         partitions = Partitions(store, dimension=DIMENSION, fingerprint="model", max_mb=2_048)
         before, times = resident(), []
+        begun = time.perf_counter()
         for scope in np.random.default_rng(0).permutation(scopes).tolist():
             query = vectors_of(scope)[0]
-            begun = time.perf_counter()
+            asked = time.perf_counter()
             found = await partitions.search(f"scope {scope}", query, K)
-            times.append(time.perf_counter() - begun)
+            times.append(time.perf_counter() - asked)
             assert len(found) == IN_ONE
             assert found[0].similarity > 1 - 1e-3
-        p50, p99 = np.percentile(times, (50, 99)) * 1e3
+        timing = Timing.of(times, time.perf_counter() - begun)
         whole, index = resident() / 1e9, (resident() - before) / 1e9
-        print(
-            f"{scopes:,} scopes of {IN_ONE}: {whole:.2f} GB, {index:.2f} of them for the index, "
-            f"which counts {partitions.nbytes / 1e9:.2f}; cold scope's first search p50 {p50:.2f} ms, "
-            f"p99 {p99:.2f} ms, longest {max(times) * 1e3:.1f} ms"
-        )
         await partitions.aclose()
         await store.aclose()
-
-
-if __name__ == "__main__":
-    asyncio.run(measure(int(sys.argv[1]) if len(sys.argv) > 1 else SCOPES))
+    what = "first search in a cold scope"
+    return Findings(
+        f"many scopes: {scopes:,} of {IN_ONE} phrasings, each searched once and then held",
+        {what: timing},
+        [
+            Comparison.of(f"{what}: p99", "ms", [timing.p99_ms], subject=what, goal=at_most(20)),
+            Comparison.of("many scopes: memory of the process", "GB", [whole], goal=at_most(1.2)),
+            Comparison.of("many scopes: of it the index", "GB", [index]),
+        ],
+    )

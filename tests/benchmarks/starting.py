@@ -7,13 +7,10 @@ the process holds their index only once one is.
 from __future__ import annotations
 
 import asyncio
-import json
 import subprocess
-import sys
 import time
 import urllib.request
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -22,13 +19,14 @@ from cacheguard.stores.base import NewPhrasing
 from cacheguard.stores.sqlite import SqliteStore
 from cacheguard.types import Answer, Origin, Provenance
 from embeddings.export import prepare
-from tests.benchmarks.processes import PROGRAM, environment, free_port, write
+from tests.benchmarks.figures import Comparison, Findings, at_most
+from tests.benchmarks.processes import PROGRAM, environment, free_port, resident, write
 
 PHRASINGS, AN_ANSWER = 100_000, 100
 ROUNDS = 5
 # Longer than a start takes, after which it is idle.
 SETTLED_S = 2.0
-UNWANTED = ("/torch/", "/matplotlib/", "/sklearn/", "/scipy/")
+UNWANTED = ("torch", "matplotlib", "sklearn", "scipy")
 
 
 async def fill(path: Path) -> None:
@@ -60,10 +58,8 @@ def start(folder: Path, settings: str, port: int) -> tuple[float, float, list[st
             time.sleep(0.005)
         took = time.perf_counter() - begun
         time.sleep(SETTLED_S)
-        process = Path(f"/proc/{child.pid}")
-        resident = next(line for line in (process / "status").read_text().splitlines() if line.startswith("VmRSS"))
-        maps = (process / "maps").read_text()
-        return took, int(resident.split()[1]) / 1e3, [name for name in UNWANTED if name in maps]
+        maps = Path(f"/proc/{child.pid}/maps").read_text()
+        return took, resident(child.pid) / 1e6, [name for name in UNWANTED if f"/{name}/" in maps]
     finally:
         child.terminate()
         child.wait()
@@ -77,8 +73,7 @@ def is_ready(port: int) -> bool:
     return True
 
 
-def main() -> None:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
+def measure() -> Findings:
     with TemporaryDirectory(prefix="cacheguard-start-") as name:
         folder = Path(name)
         asyncio.run(fill(folder / "cache.db"))
@@ -89,13 +84,14 @@ def main() -> None:
             "tiers": {"sorry": {"template": "Nothing fits."}},
             "routes": {"default": {"tiers": ["sorry"]}},
         }
-        found = [start(folder, write(folder / "cacheguard.yaml", settings), port) for _ in range(rounds + 1)][1:]
-    seconds, resident, loaded = zip(*found, strict=True)
-    print(f"ready after {median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f}), {PHRASINGS:,} phrasings")
-    needless = sorted({name for names in loaded for name in names})
-    print(f"resident {median(resident):.0f} MB; loaded without need: {', '.join(needless) or 'nothing'}")
-    print(json.dumps({"ready_s": seconds, "resident_mb": resident}))
-
-
-if __name__ == "__main__":
-    main()
+        found = [start(folder, write(folder / "cacheguard.yaml", settings), port) for _ in range(ROUNDS + 1)][1:]
+    seconds, taken, loaded = zip(*found, strict=True)
+    return Findings(
+        f"start: over a store of {PHRASINGS:,} phrasings, to 200 at /readyz; {ROUNDS} rounds",
+        {},
+        [
+            Comparison.of("start: ready after", "s", seconds, goal=at_most(2)),
+            Comparison.of("start: memory when idle", "MB", taken, goal=at_most(300)),
+            Comparison.of(f"start: loaded of {', '.join(UNWANTED)}", "libraries", map(len, loaded), goal=at_most(0)),
+        ],
+    )
