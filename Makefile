@@ -38,7 +38,7 @@ bench: setup
 faults: setup
 	PYTHONPATH=tests $(BIN)/python -m tests.faults
 
-# Gateways of others beside ours; they are installed once, outside the tree. Wants node and npm.
+# LiteLLM, Portkey and GPTCache beside ours; they are installed once, outside the tree. Wants node and npm.
 bench-peers: setup
 	$(BIN)/python -m tests.benchmarks peers_exact peers_semantic peers_misses $(ARGS)
 

@@ -28,7 +28,18 @@ PEERS = ("peers_exact", "peers_semantic", "peers_misses")
 # Each measures what is promised of hits, on the public question sets, in some minutes.
 HITS = ("quality", "promise", "drift", "decisions")
 # Each looks for a constant of the code or plays a whole log or day, takes longer, and prints tables of its own.
-STUDIES = ("context", "day", "guards", "hedge", "index_size", "replay", "replicas", "threshold", "warming")
+STUDIES = (
+    "context",
+    "day",
+    "guards",
+    "hedge",
+    "index_size",
+    "replay",
+    "replicas",
+    "threshold",
+    "vector_sets",
+    "warming",
+)
 KNOWN = (*QUICK, *SLOW, *PEERS, *HITS, *STUDIES)
 
 
