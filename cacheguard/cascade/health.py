@@ -133,7 +133,9 @@ class Health:
 
     def _answering(self, schema: str) -> Breaker:
         """The breaker of a schema. Clients choose schemas, so only those used last are remembered."""
-        breaker = self._answers.setdefault(schema, Breaker(self._terms, self._random))
+        breaker = self._answers.get(schema)
+        if breaker is None:
+            breaker = self._answers[schema] = Breaker(self._terms, self._random)
         self._answers.move_to_end(schema)
         if len(self._answers) > SCHEMAS:
             self._answers.popitem(last=False)

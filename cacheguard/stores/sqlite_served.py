@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import astuple
+from dataclasses import fields
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
+
+from cacheguard.stores.base import Served
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from cacheguard.stores.base import Served
     from cacheguard.stores.sqlite_writer import Writer
 
 # A transaction of its own cost a hit 0.12 ms on the embedder's core. A killed process forgets what came since the last.
 _EVERY_S: Final = 0.05
 _ADD: Final = "INSERT OR REPLACE INTO served VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+# astuple looks into every field for more dataclasses, which takes a hundred times as long.
+_ROW: Final = attrgetter(*(field.name for field in fields(Served)))
 
 
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -44,7 +48,7 @@ class Gathered:
     def post(self) -> None:
         """Give the writer what has come: what is asked of it from now on, it does after that."""
         if self._rows:
-            rows, self._rows = [astuple(served) for served in self._rows], []
+            rows, self._rows = [_ROW(served) for served in self._rows], []
 
             def write(db: sqlite3.Connection) -> None:
                 db.executemany(_ADD, rows)
