@@ -119,7 +119,7 @@ class RedisCluster:
         return info["cluster_state"] == "ok" and info["cluster_known_nodes"] == str(len(self.servers))
 
 
-def vector_servers(url: str, away_s: float = 0, patience_s: float = 5) -> Single | Cluster:
+def vector_servers(url: str, away_s: float = 0, patience_s: float = 30) -> Single | Cluster:
     """The way of an index to this Redis or cluster."""
     options = {"protocol": 3, "retry": Retry(NoBackoff(), 0), "socket_timeout": patience_s}
     where = urlsplit(url)
