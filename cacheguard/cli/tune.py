@@ -57,8 +57,8 @@ def tune(
     """Choose a route's decision rule from labelled questions, so that its promise holds.
 
     The promise: of the answers that the cache gives, at most such a share is wrong, with such confidence. The rule with
-    the most hits that the labels prove to keep it is chosen; where they prove none, one that serves hardly more than
-    exact matches, and it is said how many more labels are likely to do. Nothing changes without --apply.
+    the most hits that the labels prove to keep it is chosen; where they prove none, one that serves only exact and
+    near-exact matches, and it is said how many more labels are likely to do. Nothing changes without --apply.
 
     Example: [bold]cacheguard tune --route faq --labels asked.jsonl.gz --max-wrong 0.02 --plot curve.png --apply[/bold]
     """
