@@ -100,10 +100,15 @@ def report_of(route: str, gathered: Gathered, tuned: Tuned) -> Report:
         near_exact=tuned.rule.near_exact,
         threshold=tuned.rule.threshold,
         chosen=_row(choice.chosen, choice) if choice.chosen else None,
-        curve=[_row(point, choice) for point in choice.points if point.served],
+        curve=_curve(choice),
         weights=sorted(weights, key=lambda weight: -abs(weight.weight)),
         needed=[Needed(limit, _needed(choice, limit)) for limit in sorted({*TIGHTER, choice.max_wrong}, reverse=True)],
     )
+
+
+def _curve(choice: Choice) -> list[Row]:
+    points = {*choice.points, *([choice.chosen] if choice.chosen else [])}
+    return sorted((_row(point, choice) for point in points if point.served), reverse=True)
 
 
 def _needed(choice: Choice, limit: float) -> int | None:
@@ -162,7 +167,8 @@ def _rule_said(report: Report) -> Iterator[str]:
         yield f"{promise}: not proven, {_needed_said(needed, report.labels)}"
         yield f"until then nothing similar is served: {_meanwhile_said(report)}"
     if report.exact:
-        how = "trusted unasked" if report.trusts_exact else "weighed like any other"
+        untrusted = "weighed like any other" if report.chosen else "not trusted"
+        how = "trusted unasked" if report.trusts_exact else untrusted
         yield f"exact matches are {how}: {report.exact_wrong:,} of {report.exact:,} labelled ones are wrong"
 
 
