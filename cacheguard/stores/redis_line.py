@@ -119,8 +119,10 @@ class Line:
         results: Sequence[Any]
         try:
             results = await pipeline.execute(raise_on_error=False)
-        except Exception as exc:  # noqa: BLE001 - the border: this task must outlive whatever a client raises
+        except THEIRS as exc:
             results = [exc] * len(calls)
+        except Exception as exc:  # noqa: BLE001 - the border: a cluster's client that looks for its nodes raises anything
+            results = [theirs.ConnectionError(f"{type(exc).__name__}: {exc}")] * len(calls)
         for call, result in zip(calls, results, strict=True):
             if isinstance(result, theirs.NoScriptError):
                 self._waiting.append(_Call(_encoded(call.instead), call.future))
@@ -142,7 +144,7 @@ class Line:
             wait_s = min(2 * wait_s, _LOOK_EVERY_S)
             try:
                 await self._client.execute_command("EXISTS", self._tag)
-            except THEIRS as exc:
+            except Exception as exc:  # noqa: BLE001 - as above
                 self._why = str(our_error(self._place, exc))
             else:
                 self._why = ""

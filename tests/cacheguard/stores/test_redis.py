@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import subprocess
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,10 +12,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import redis
-from redis_servers import RedisServer, free_port
+from redis_servers import RedisCluster, RedisServer, free_port
 
 from cacheguard.errors import StoreAway, StoreError, StoreUnusable
-from cacheguard.stores.base import Account, Label, NewPhrasing, SpendingKey
+from cacheguard.stores.base import Account, Known, Label, NewPhrasing, SpendingKey
 from cacheguard.stores.redis import RedisStore
 from cacheguard.stores.redis_place import read_place
 from cacheguard.stores.redis_rows import answer_fields, phrasing_fields
@@ -189,6 +190,24 @@ async def test_spending_that_is_told_twice_is_added_once(redis_url):
         assert await store.add_spending({key: 0.0}) == {key: 0.5}
 
 
+async def test_a_cluster_that_lost_a_master_is_used_again_when_it_is_back(redis_program, tmp_path):
+    with RedisCluster(redis_program, tmp_path) as cluster:
+        async with opened(cluster.url) as (store,):
+            scopes = [f"scope {number}" for number in range(30)]  # in shards of all masters
+            for scope in scopes:
+                await store.keep(answer(scope, scope), [asked("k")])
+            cluster.servers[1].kill()
+            outcomes = await asyncio.gather(*(store.exact(scope, "k") for scope in scopes), return_exceptions=True)
+            assert {type(outcome) for outcome in outcomes} <= {StoreAway, Known}
+            assert any(isinstance(outcome, StoreAway) for outcome in outcomes)
+            cluster.servers[1].start()
+            while store.is_away:
+                await store.changed(0.05)
+            for scope in scopes:
+                await store.keep(answer("again", scope), [asked("k")])
+                assert (await store.exact(scope, "k")).answer.text == "again"
+
+
 # Turns
 
 
@@ -317,6 +336,8 @@ async def test_a_master_is_found_by_its_sentinel(redis_server, redis_program, tm
 @pytest.fixture
 def certificate(tmp_path):
     """Of 127.0.0.1, signed by itself; its key lies beside it."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl to make a certificate with")
     path = tmp_path / "cert.pem"
     subject = ("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "1")
     made = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", *subject, "-keyout", tmp_path / "key.pem", "-out", path)
