@@ -7,6 +7,7 @@ ones: the rule asks that an answer stands out among all that are near, and a gro
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
@@ -63,10 +64,6 @@ class Known(Protocol):
         """float32 (dimension,), unit length; None where the prompt was not read whole."""
         ...
 
-    def asked(self, place: int) -> int:
-        """How often."""
-        ...
-
 
 class Grouping:
     """Of one scope. rule: whom the questions alone must persuade. agreed: the same, where the answers agree already.
@@ -82,6 +79,7 @@ class Grouping:
         self._group: dict[int, int] = {}  # by place; a group that went into another one names that as its own
         self._by_answer: dict[int, int] = {}  # founders, by hash of an id of the log's or of an answer's text
         self._sense = lru_cache(_REMEMBERED)(lambda place: sense_of(known.unit(place).settled.text))
+        self._votes: Counter[tuple[int, int]] = Counter()
         self.doubts: list[Doubt] = []
 
     def place(self, place: int, near: Sequence[tuple[int, float]]) -> None:
@@ -115,23 +113,31 @@ class Grouping:
         group = self.group_of(best.match.phrasing.id)
         if not best.accepted or not self._is_of_one_piece(vector, group):
             return
-        if group in agreeing:
-            self._unite(mine, group)
-        elif mine == unit.place and self._rule.reconsider(question, best, matches, self._now).accepted:
+        if group in agreeing and group != mine:
+            if mine == unit.place:
+                self._group[mine] = group
+            else:
+                self._votes[min(mine, group), max(mine, group)] += 1
+        elif (
+            group not in agreeing
+            and mine == unit.place
+            and self._rule.reconsider(question, best, matches, self._now).accepted
+        ):
             other = self._known.unit(group)
             if other.settled.score > unit.settled.score:
                 self._group[mine] = group  # people praised that answer more
             else:
                 self.doubts.append(Doubt(unit, other))
 
-    def _unite(self, one: int, other: int) -> None:
-        """The group that was founded earlier, by what was asked more, takes the other one in."""
-        for group in {one, other} - {self._first(one, other)}:
-            self._group[group] = self._first(one, other)
-
-    def _first(self, one: int, other: int) -> int:
-        asked = self._known.asked
-        return min(one, other, key=lambda place: (-asked(place), place))
+    def unite(self) -> None:
+        """Join groups, when all is placed, where half of the smaller one's questions would be the other's."""
+        sizes = Counter(map(self.group_of, self._group))
+        for (one, other), votes in sorted(self._votes.items(), key=lambda row: (-row[1], row[0])):
+            mine, its = sorted((self.group_of(one), self.group_of(other)), key=lambda group: (-sizes[group], group))
+            # Of a group that has grown since, half is more.
+            if mine != its and 2 * votes >= sizes[its] and self._agree(mine, its):
+                self._group[its] = mine
+                sizes[mine] += sizes.pop(its)
 
     def _agree(self, place: int, group: int) -> bool:
         return agreement(self._sense(place), self._sense(group)) >= AGREE

@@ -224,6 +224,7 @@ class _Warming:
             for place, near in self._work.by_traffic(start, stop):
                 grouping.place(place, near)
                 self._progress.advance(1)
+            grouping.unite()
             yield from ((place, grouping.group_of(place)) for place in range(start, stop))
             for doubt in grouping.doubts:
                 texts = doubt.one.settled.text, doubt.other.settled.text
@@ -256,9 +257,6 @@ class _Known:
         self.unit = lru_cache(_REMEMBERED)(self._unit)
         self.question = lru_cache(_REMEMBERED)(work.question)
         self.vector = lru_cache(_REMEMBERED)(self._vector)
-
-    def asked(self, place: int) -> int:
-        return self.question(place).asked
 
     def _unit(self, place: int) -> Unit:
         question = self.question(place)

@@ -7,10 +7,10 @@ not kept up. What has a check sum is checked. Names and postal addresses are not
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 # Keys by the marks that their makers gave them, so that scanners find them. Source: gitleaks, config/gitleaks.toml.
 _KEY: Final = (
@@ -53,33 +53,42 @@ def _always(text: str) -> bool:  # noqa: ARG001 - as the others
     return True
 
 
+# What each match holds: most texts have none of it, and are done in some microseconds.
+_LONG_OR_NAMED: Final = re.compile(r"[\w-]{14,}|PRIVATE KEY|(?i:passw|pwd|secret|token|api.?key)", re.ASCII)
+_AT: Final = re.compile("@")
+_DIGITS: Final = re.compile(r"\d\d")
+
+
+class _Kind(NamedTuple):
+    name: str
+    mark: re.Pattern[str]
+    pattern: re.Pattern[str]
+    is_one: Callable[[str], bool]
+
+    def found_in(self, text: str) -> Iterator[str]:
+        if self.mark.search(text):
+            yield from filter(self.is_one, (found[0] for found in self.pattern.finditer(text)))
+
+
 # In the order in which they are looked for: what is longer holds what is shorter.
-_KINDS: Final[tuple[tuple[str, re.Pattern[str], Callable[[str], bool]], ...]] = (
-    ("secret", re.compile(_KEY), _always),
-    ("e-mail address", re.compile(_EMAIL), _always),
-    ("bank account", re.compile(_IBAN), _mod_97),
-    ("payment card", re.compile(_CARD), _luhn),
-    ("social security number", re.compile(_SSN), _always),
-    ("phone number", re.compile(_PHONE), _always),
+_KINDS: Final = (
+    _Kind("secret", _LONG_OR_NAMED, re.compile(_KEY), _always),
+    _Kind("e-mail address", _AT, re.compile(_EMAIL), _always),
+    _Kind("bank account", _DIGITS, re.compile(_IBAN), _mod_97),
+    _Kind("payment card", _DIGITS, re.compile(_CARD), _luhn),
+    _Kind("social security number", _DIGITS, re.compile(_SSN), _always),
+    _Kind("phone number", _DIGITS, re.compile(_PHONE), _always),
 )
-# What every match of any pattern holds; most texts have none of it, and are done in a microsecond.
-_MARK: Final = re.compile(r"[\w-]{14,}|[:=@]|\d\d|PRIVATE KEY|(?i:passw|pwd|secret|token|api.?key)", re.ASCII)
 
 
 def personal_in(text: str) -> str:
     """What kind of personal data or secret it holds, "" for none."""
-    if _MARK.search(text) is None:
-        return ""
-    for kind, pattern, is_one in _KINDS:
-        if any(is_one(found[0]) for found in pattern.finditer(text)):
-            return kind
-    return ""
+    return next((kind.name for kind in _KINDS if any(kind.found_in(text))), "")
 
 
 def blacked_out(text: str) -> str:
     """The text with the kind of what it held in its place: «write to [e-mail address]»."""
-    for kind, pattern, is_one in _KINDS:
-        found = {one[0] for one in pattern.finditer(text) if is_one(one[0])}
-        for one in sorted(found, key=len, reverse=True):
-            text = text.replace(one, f"[{kind}]")
+    for kind in _KINDS:
+        for one in sorted(set(kind.found_in(text)), key=len, reverse=True):
+            text = text.replace(one, f"[{kind.name}]")
     return text

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Of words in common from which two texts say the same: the cosine of their sets of content words. Their embeddings
 # would say it better, and cost more than all questions': answers are ten times as long.
-AGREE: Final = 0.5
+AGREE: Final = 0.6
 # Candidates of one question that are compared with each other: the newest.
 _COMPARED: Final = 16
 # Of what is given, this share must agree for its word to count over the others'.

@@ -70,15 +70,19 @@ async def _rate(log: Path, chats: Path) -> Listing:
             questions = [line.split("\t")[1] for _, line in zip(range(ALONE + 1), lines, strict=False)][1:]
 
         async def alone() -> float:
-            begun = time.perf_counter()
+            begun, worked[:] = time.perf_counter(), [time.process_time()]
             await asyncio.gather(*(embedder.embed(questions[at : at + 1024]) for at in range(0, ALONE, 1024)))
+            worked.append(time.process_time())
             return ALONE / (time.perf_counter() - begun)
 
+        worked: list[float] = []  # processor seconds at the beginning and the end of it
         await embedder.embed(questions[:64])
         before = await alone()
+        whole_from = time.process_time()
         report = await warm([log, chats], place, store, embedder, now=time.time(), progress=(clock := Clock()))
-        taken = clock.taken()
+        whole_s, taken = time.process_time() - whole_from, clock.taken()
         after = await alone()
+    alone_ms = 1e3 * (worked[1] - worked[0]) / ALONE
     embedded = report.questions - report.conflicts
     whole, embedder_rate = embedded / report.seconds, (before + after) / 2
     rows = [
@@ -92,6 +96,8 @@ async def _rate(log: Path, chats: Path) -> Listing:
         ["questions a second", f"{whole:,.0f}"],
         ["embedder alone, before / after", f"{before:,.0f} / {after:,.0f}"],
         ["beside the embedder", f"{whole / embedder_rate:.2f}"],
+        ["processor ms a question, whole / embedder alone", f"{1e3 * whole_s / embedded:.2f} / {alone_ms:.2f}"],
+        ["beside the embedder, by processor time", f"{alone_ms * embedded / 1e3 / whole_s:.2f}"],
     ]
     return Listing("rate", ["of the log", ""], rows)
 
