@@ -123,7 +123,7 @@ def test_a_cache_moves_by_export_and_import(folder, command):
     assert command("entries", "export", "faq.jsonl", "--route", "faq").status == 0
     configure(folder, "http://127.0.0.1:9/v1", store={"url": "sqlite:///./other.db"})
     ended = command("entries", "import", "faq.jsonl")
-    assert ended.out == "2 answers, 4 phrasings, 0 labels\n", ended.err
+    assert ended.out == "2 answers, 4 phrasings, 0 labels, 0 rules\n", ended.err
     assert command("entries", "export").out == (folder / "faq.jsonl").read_text()
 
 

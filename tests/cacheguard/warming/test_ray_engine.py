@@ -42,6 +42,7 @@ async def groups(store):
 
 
 @pytest.mark.filterwarnings("ignore:::ray", "ignore::ResourceWarning", "ignore::DeprecationWarning")
+@pytest.mark.timeout(600)
 async def test_a_cluster_gives_the_groups_that_this_process_gives(cluster, log, place, store, embedder):
     from cacheguard.warming.ray_engine import Ray  # noqa: PLC0415 - behind the skip
 
