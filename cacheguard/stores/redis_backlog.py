@@ -42,14 +42,15 @@ class Backlog:
         self._idle = asyncio.Event()
         self._idle.set()
         self._task = asyncio.create_task(self._work())
+        self._under_way = 0
         self.dropped = 0
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting) + self._under_way
 
     def put(self, shard: int, script: str, *arguments: Any) -> None:
         """Run it some time soon."""
-        if len(self._waiting) >= self._most:
+        if len(self) >= self._most:
             self.dropped += 1
             return
         self._waiting.append(_Waiting(shard, script, arguments))
@@ -75,7 +76,9 @@ class Backlog:
             self._may_go.clear()
             while self._waiting:
                 some = [self._waiting.popleft() for _ in range(min(_TOGETHER, len(self._waiting)))]
+                self._under_way = len(some)
                 written = await asyncio.gather(*map(self._run, some))
+                self._under_way = 0
                 if again := [each for each, is_done in zip(some, written, strict=True) if not is_done]:
                     self._waiting.extendleft(reversed(again))
                     break
