@@ -16,7 +16,7 @@ def folder(tmp_path):
 
 
 def test_other_peoples_questions_find_the_answers_of_a_log(folder, command, data):
-    """Today's cautious rule on vaccine questions. Labels there differ on one of four identical texts."""
+    """An untuned route serves the same words alone. Labels of these differ on one of four identical texts."""
     configure(folder, "http://127.0.0.1:9/v1", routes={"faq": {"tiers": ["strong"]}})
     warmed = command("warm", data / "streams" / "vira.warm.jsonl.gz", "--route", "faq")
     assert "5,098 questions kept, 181 new answers" in warmed.out, warmed.err
@@ -27,8 +27,8 @@ def test_other_peoples_questions_find_the_answers_of_a_log(folder, command, data
     assert len(rows) == 2139
     assert f"served {len(served)} of 2,139" in ended.err
     assert f"wrong {wrong} " in ended.err
-    assert 250 < len(served) < 320
-    assert wrong / len(served) < 0.12
+    assert 60 < len(served) < 90
+    assert wrong / len(served) < 0.25
     nearest_is_right = sum(row["nearest"] == row["answer_id"] for row in rows)
     assert nearest_is_right > 0.6 * len(rows)
 
