@@ -16,6 +16,7 @@ from cacheguard.matching.decide import Judged, by_answer, nearest_first
 from cacheguard.matching.features import ALONE, AMONG, alone, among
 from cacheguard.matching.guards import first_veto
 from cacheguard.matching.head import HEAD, Head
+from cacheguard.matching.likeness import LIKENESS, Likeness
 from cacheguard.matching.same_words import same_words
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 # For an answer among others that the route's head knows.
 HEADED = AMONG + HEAD
+# For a lone phrasing, where the route's pairs taught a likeness.
+LIKENED = ALONE + LIKENESS
 # How sure an equal text is, where the route trusts it. Equal texts of the replays: on banking77 4 of 4 have the same
 # answer; on vira, whose labels are noisy, 41 of 54: there `tune` finds that they can't be trusted.
 EXACT = 0.99
@@ -112,7 +115,8 @@ class Logistic:
 class ConfidenceModel:
     """among: for an answer among others. alone: for the only phrasing there is. provenance: what it was fitted on.
 
-    headed: for an answer among others that the route's head knows. Both or neither.
+    headed: for an answer among others that the route's head knows. likened: for the only phrasing there is, where the
+    route's pairs taught a likeness. Each with what it weighs, or neither.
     """
 
     among: Logistic
@@ -120,6 +124,8 @@ class ConfidenceModel:
     provenance: Mapping[str, Any]
     head: Head | None = None
     headed: Logistic | None = None
+    likeness: Likeness | None = None
+    likened: Logistic | None = None
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> ConfidenceModel:
@@ -131,6 +137,8 @@ class ConfidenceModel:
                 dict(body["provenance"]),
                 Head.from_json(body["head"]) if "head" in body else None,
                 Logistic.from_json(body["headed"], HEADED) if "head" in body else None,
+                Likeness.from_json(body["likeness"]) if "likeness" in body else None,
+                Logistic.from_json(body["likened"], LIKENED) if "likeness" in body else None,
             )
         except (AttributeError, KeyError, TypeError) as exc:
             raise ValueError(f"no confidence model: {exc!r}") from exc
@@ -139,6 +147,8 @@ class ConfidenceModel:
         body = {"among": self.among.to_json(), "alone": self.alone.to_json(), "provenance": dict(self.provenance)}
         if self.head and self.headed:
             body |= {"head": self.head.to_json(), "headed": self.headed.to_json()}
+        if self.likeness and self.likened:
+            body |= {"likeness": self.likeness.to_json(), "likened": self.likened.to_json()}
         return body
 
     def weigh(self, text: str, matches: Sequence[Match], vector: NDArray[np.float32] | None = None) -> list[Weighed]:
@@ -147,11 +157,22 @@ class ConfidenceModel:
             return []
         ordered = nearest_first(matches)
         nearest = [match for match, *_ in by_answer(ordered).values()]
-        if len(ordered) == 1 or any(match.vector is None for match in ordered):
+        if any(match.vector is None for match in ordered):
             weighed = self.alone.weighed(nearest, np.array([alone(match) for match in nearest]))
+        elif len(ordered) == 1:
+            weighed = [self._lone(text, vector, ordered[0])]
         else:
             weighed = self._compared(text, vector, nearest, among(text, ordered))
         weighed.sort(key=lambda one: -one.confidence)
+        return weighed
+
+    def _lone(self, text: str, vector: NDArray[np.float32] | None, match: Match) -> Weighed:
+        """match: with its vector."""
+        row, weights = alone(match), self.alone
+        if vector is not None and match.vector is not None and self.likeness and self.likened:
+            row = np.append(row, self.likeness.logit(text, match.phrasing.text, vector, match.vector))
+            weights = self.likened
+        [weighed] = weights.weighed([match], row[None])
         return weighed
 
     def _compared(
@@ -175,7 +196,9 @@ class Calibrated:
     """The rule of a route whose confidence is a probability.
 
     threshold: the least confidence that is served, `NOTHING_SIMILAR` for none. guards: who may object. trusts_exact:
-    see Rule. near_exact: whether the same words are as good as an equal text.
+    see Rule. near_exact: whether the same words are as good as an equal text. lone_threshold: the least confidence of a
+    phrasing that is the only one near; None: that of all others. What labels prove of answers among others they don't
+    prove of it, nor do pairs of those.
     """
 
     model: ConfidenceModel
@@ -183,6 +206,7 @@ class Calibrated:
     guards: tuple[Guard, ...] = ()
     trusts_exact: bool = True
     near_exact: bool = False
+    lone_threshold: float | None = None
 
     def judge(
         self,
@@ -200,25 +224,30 @@ class Calibrated:
             match, confidence, because = weighed.match, weighed.confidence, weighed.because
             if self._is_trusted(match):
                 confidence, because = max(confidence, EXACT), {}
-            accepted, veto = self._allows(question, match, confidence, phrasings[match.answer.id], now)
+            is_sure = self._is_sure(confidence, matches)
+            accepted, veto = self._allows(question, match, phrasings[match.answer.id], now, is_sure=is_sure)
             judged.append(Judged(match, confidence, accepted, veto, because))
         judged.sort(key=lambda one: -one.confidence)
         return judged
 
     def reconsider(self, question: Question, judged: Judged, matches: Sequence[Match], now: float) -> Judged:
         phrasings = by_answer(nearest_first(matches))[judged.match.answer.id]
-        accepted, veto = self._allows(question, judged.match, judged.confidence, phrasings, now)
+        is_sure = self._is_sure(judged.confidence, matches)
+        accepted, veto = self._allows(question, judged.match, phrasings, now, is_sure=is_sure)
         return replace(judged, accepted=accepted, veto=veto)
 
     def _allows(
-        self, question: Question, match: Match, confidence: float, phrasings: Sequence[Match], now: float
+        self, question: Question, match: Match, phrasings: Sequence[Match], now: float, *, is_sure: bool
     ) -> tuple[bool, str]:
         """Whether it is accepted, and the guard that objects, or "". phrasings: the answer's, nearest first."""
-        is_sure = confidence >= self.threshold < NOTHING_SIMILAR
         if not (is_sure or self._is_trusted(match) or self._is_near(question, phrasings)):
             return False, ""
         veto = first_veto(question, phrasings, self.guards, now)
         return not veto, veto
+
+    def _is_sure(self, confidence: float, matches: Sequence[Match]) -> bool:
+        least = self.threshold if self.lone_threshold is None or len(matches) > 1 else self.lone_threshold
+        return confidence >= least < NOTHING_SIMILAR
 
     def _is_trusted(self, match: Match) -> bool:
         return match.exact and self.trusts_exact

@@ -7,14 +7,13 @@ against all else. It knows the answers that it was made for; of others it says n
 from __future__ import annotations
 
 import math
-import zlib
-from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cacheguard.matching.arrays import packed, unpacked
 from cacheguard.matching.features import Feature
 from cacheguard.matching.guards.wording import stems
 
@@ -104,10 +103,10 @@ class Head:
             "words": " ".join(self.words),
             "reliability": [round(float(share), 4) for share in self.reliability],
             "phrasings": self.phrasings.tolist(),
-            "weights": _packed(np.round(self.weights / scale[:, None]).astype(np.int8)),
-            "scale": _packed(scale),
-            "bias": _packed(self.bias),
-            "counts": _packed(self.counts),
+            "weights": packed(np.round(self.weights / scale[:, None]).astype(np.int8)),
+            "scale": packed(scale),
+            "bias": packed(self.bias),
+            "counts": packed(self.counts),
         }
 
     @classmethod
@@ -116,11 +115,10 @@ class Head:
         answers, words = body["answers"], body["words"].split(" ")
         return cls(
             {answer: at for at, answer in enumerate(answers)},
-            _unpacked(body["weights"], np.int8).reshape(len(answers), -1)
-            * _unpacked(body["scale"], np.float32)[:, None],
-            _unpacked(body["bias"], np.float32),
+            unpacked(body["weights"], np.int8).reshape(len(answers), -1) * unpacked(body["scale"], np.float32)[:, None],
+            unpacked(body["bias"], np.float32),
             {word: at for at, word in enumerate(words)},
-            _unpacked(body["counts"], np.uint8).reshape(len(words), len(answers)),
+            unpacked(body["counts"], np.uint8).reshape(len(words), len(answers)),
             np.array(body["phrasings"], np.int64),
             np.array(body["reliability"], np.float32),
         )
@@ -139,14 +137,3 @@ def _shares(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     under = logits - logits.max(axis=1, keepdims=True)
     shares: NDArray[np.float64] = under - np.log(np.exp(under).sum(axis=1, keepdims=True))
     return shares
-
-
-def _packed(numbers: NDArray[Any]) -> str:
-    return b64encode(zlib.compress(numbers.tobytes(), 9)).decode()
-
-
-def _unpacked(text: str, kind: type[np.generic]) -> NDArray[Any]:
-    try:
-        return np.frombuffer(zlib.decompress(b64decode(text)), kind)
-    except zlib.error as exc:
-        raise ValueError(f"no array: {exc}") from exc

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def write_rule(rule: Calibrated) -> str:
     body = {"threshold": rule.threshold, "trusts_exact": rule.trusts_exact, "near_exact": rule.near_exact}
-    return json.dumps(body | {"model": rule.model.to_json()})
+    return json.dumps(body | {"lone_threshold": rule.lone_threshold, "model": rule.model.to_json()})
 
 
 def _read_near_exact(said: object) -> bool:
@@ -29,11 +29,13 @@ def read_rule(body: str, guards: tuple[Guard, ...] = ()) -> Calibrated:
         fields = json.loads(body)
         threshold, trusts_exact = float(fields["threshold"]), fields["trusts_exact"]
         near_exact = _read_near_exact(fields["near_exact"])
+        lone_threshold = None if fields.get("lone_threshold") is None else float(fields["lone_threshold"])
         model = ConfidenceModel.from_json(fields["model"])
     except (KeyError, TypeError) as exc:
         raise ValueError(f"no calibrated rule: {exc!r}") from exc
-    if not 0 < threshold <= 1:
-        raise ValueError(f"a calibrated rule's threshold is above 0 and at most 1, not {threshold:g}")
+    for name, share in (("threshold", threshold), ("lone_threshold", lone_threshold)):
+        if share is not None and not 0 < share <= 1:
+            raise ValueError(f"a calibrated rule's {name} is above 0 and at most 1, not {share:g}")
     if not isinstance(trusts_exact, bool):
         raise ValueError(f"a calibrated rule's trusts_exact is true or false, not {trusts_exact!r}")  # noqa: TRY004
-    return Calibrated(model, threshold, guards, trusts_exact, near_exact)
+    return Calibrated(model, threshold, guards, trusts_exact, near_exact, lone_threshold)

@@ -140,7 +140,8 @@ class Promises:
 
 def tightened(rule: Calibrated) -> Calibrated:
     """One that serves only what it is twice as sure of, and what is exact."""
-    return replace(rule, threshold=(1 + rule.threshold) / 2, near_exact=False)
+    lone = None if rule.lone_threshold is None else (1 + rule.lone_threshold) / 2
+    return replace(rule, threshold=(1 + rule.threshold) / 2, near_exact=False, lone_threshold=lone)
 
 
 def _judged(labels: Sequence[Label]) -> list[bool]:

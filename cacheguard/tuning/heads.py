@@ -17,6 +17,7 @@ from cacheguard.matching.features import ALONE, AMONG, among
 from cacheguard.matching.guards.wording import stems
 from cacheguard.matching.head import Head
 from cacheguard.tuning.fitting import TAUGHT_BY, Lessons, fit_logistic, lessons_alone, lessons_among
+from cacheguard.tuning.likenesses import with_likeness
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -65,13 +66,14 @@ class RouteFit:
             self._unanswered.counting(total * share),
             lessons_headed(labelled, self._head),
         ]
-        return ConfidenceModel(
+        fitted = ConfidenceModel(
             fit_logistic(AMONG, lessons_among(labelled), self._earlier.among),
             fit_logistic(ALONE, lessons_alone(labelled), self._earlier.alone),
             {**self._earlier.provenance, "labels": len(labelled), "phrasings": int(self._head.phrasings.sum())},
             self._head,
             fit_logistic(HEADED, Lessons.together(lessons)),
         )
+        return with_likeness(fitted, labelled)
 
 
 def lessons_headed(labelled: Iterable[Labelled], head: Head) -> Lessons:

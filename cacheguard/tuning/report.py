@@ -78,7 +78,7 @@ class Report:
 
 def report_of(route: str, gathered: Gathered, tuned: Tuned) -> Report:
     choice, model = tuned.choice, tuned.rule.model
-    weighing = model.alone if gathered.are_pairs else model.headed or model.among
+    weighing = (model.likened or model.alone) if tuned.of_lone else (model.headed or model.among)
     weights = [
         Weight(feature.name, round(float(weight), 4), feature.says)
         for feature, weight in zip(weighing.features, weighing.weights, strict=True)
@@ -98,7 +98,7 @@ def report_of(route: str, gathered: Gathered, tuned: Tuned) -> Report:
         exact_wrong=tuned.exact.wrong,
         trusts_exact=tuned.rule.trusts_exact,
         near_exact=tuned.rule.near_exact,
-        threshold=tuned.rule.threshold,
+        threshold=tuned.threshold,
         chosen=_row(choice.chosen, choice) if choice.chosen else None,
         curve=_curve(choice),
         weights=sorted(weights, key=lambda weight: -abs(weight.weight)),

@@ -11,6 +11,7 @@ from cacheguard.tuning.fitting import fit_model, lessons_alone, lessons_among
 from cacheguard.tuning.guarantee import Choice, choose
 from cacheguard.tuning.heads import RouteFit, may_have_head
 from cacheguard.tuning.labels import Labelled
+from cacheguard.tuning.likenesses import with_likeness
 from cacheguard.tuning.rehearsal import Cached
 
 if TYPE_CHECKING:
@@ -61,6 +62,9 @@ class Seen:
 class Tuned:
     """A rule, and what it rests on. exact: questions whose very text is in the cache. near: whose words are, or text.
 
+    of_lone: whether the labels are pairs, or for the most part questions with one phrasing near; they prove nothing of
+    others, nor others of them.
+
     Where the labels prove nothing, the rule serves nothing that is only similar.
     """
 
@@ -68,6 +72,13 @@ class Tuned:
     choice: Choice
     exact: Seen
     near: Seen
+    of_lone: bool
+
+    @property
+    def threshold(self) -> float:
+        """What the rule demands of such questions as were labelled."""
+        lone = self.rule.lone_threshold
+        return lone if self.of_lone and lone is not None else self.rule.threshold
 
 
 def fit_for(phrasings: Sequence[Match]) -> Fit:
@@ -84,24 +95,32 @@ def _fit_shipped(labelled: Sequence[Labelled]) -> ConfidenceModel:
     """The shipped model, as far from itself as these labels carry it."""
     shipped = default_model()
     provenance = {**shipped.provenance, "labels": len(labelled)}
-    return fit_model(lessons_among(labelled), lessons_alone(labelled), provenance, shipped)
+    fitted = fit_model(lessons_among(labelled), lessons_alone(labelled), provenance, shipped)
+    return with_likeness(fitted, labelled)
 
 
 def tune(labelled: Sequence[Labelled], fit: Fit, guards: tuple[Guard, ...], promise: Promise, now: float) -> Tuned:
     """The rule with the most hits that the labels prove to keep the promise. now: Unix seconds."""
-    held_out = _held_out(labelled, fit, guards, now)
+    of_lone = 2 * sum(map(_is_lone, labelled)) > len(labelled)
+    held_out = _held_out(labelled, fit, guards, now, of_lone=of_lone)
     exact = Seen.of(one.trusting for one in held_out if one.trusting.is_exact)
     trusts_exact = exact.allows(promise.max_wrong)
     served = [one.trusting if trusts_exact else one.asking for one in held_out]
     known = [one for one in served if one.is_right is not None]
     choice = choose([one.confidence for one in known], [bool(one.is_right) for one in known], *promise)
     near = Seen.of(map(_as_near_exact, labelled))
-    if choice.chosen:
-        rule = Calibrated(fit(labelled), choice.chosen.threshold, guards, trusts_exact)
+    rule = Calibrated(fit(labelled), NOTHING_SIMILAR, guards, trusts_exact, lone_threshold=NOTHING_SIMILAR)
+    if choice.chosen is None:
+        rule = replace(rule, near_exact=trusts_exact and near.allows(promise.max_wrong))
+    elif of_lone:
+        rule = replace(rule, lone_threshold=choice.chosen.threshold)
     else:
-        near_exact = trusts_exact and near.allows(promise.max_wrong)
-        rule = Calibrated(fit(labelled), NOTHING_SIMILAR, guards, trusts_exact, near_exact)
-    return Tuned(rule, choice, exact, near)
+        rule = replace(rule, threshold=choice.chosen.threshold)
+    return Tuned(rule, choice, exact, near, of_lone)
+
+
+def _is_lone(one: Labelled) -> bool:
+    return len(one.matches) == 1
 
 
 class _HeldOut(NamedTuple):
@@ -111,7 +130,9 @@ class _HeldOut(NamedTuple):
     asking: Served
 
 
-def _held_out(labelled: Sequence[Labelled], fit: Fit, guards: tuple[Guard, ...], now: float) -> list[_HeldOut]:
+def _held_out(
+    labelled: Sequence[Labelled], fit: Fit, guards: tuple[Guard, ...], now: float, *, of_lone: bool
+) -> list[_HeldOut]:
     """Those that can prove something, each under the model of the other folds."""
     found = []
     for fold in _folds(labelled):
@@ -121,7 +142,7 @@ def _held_out(labelled: Sequence[Labelled], fit: Fit, guards: tuple[Guard, ...],
         found += [
             _HeldOut(_served(trusting, labelled[at], now), _served(asking, labelled[at], now))
             for at in fold
-            if not labelled[at].is_complaint
+            if not labelled[at].is_complaint and _is_lone(labelled[at]) is of_lone
         ]
     return found
 

@@ -13,10 +13,13 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cacheguard.matching.confidence import Calibrated, default_model
+import numpy as np
+
+from cacheguard.matching.confidence import LIKENED, Calibrated, Logistic, default_model
 from cacheguard.matching.decide import CosineThreshold
 from cacheguard.matching.stored_rule import write_rule
 from cacheguard.telemetry.trace import Trace
+from cacheguard.tuning.likenesses import Pairs, teach
 from tests.benchmarks.counting import Listing, Listings
 from tests.benchmarks.filled import GUARDED, filled, stream
 from tests.benchmarks.load import Timing
@@ -51,6 +54,7 @@ async def _measure() -> Listings:
             "tuned model and guards": Calibrated(tuned, THRESHOLD, GUARDED),
         }
         alone = deciding(rules, replay)
+        lone = deciding({"shipped model and guards": rules["shipped model and guards"]} | taught(replay), first(replay))
         whole = await recalling(cache, rules, [one.question.text for one in replay[:HITS]])
     sizes = {
         "shipped model": Calibrated(shipped, THRESHOLD),
@@ -60,12 +64,25 @@ async def _measure() -> Listings:
     return Listings(
         [
             Listing(f"the decision alone, {len(replay)} questions", timings, shown(alone)),
+            Listing("the same with one phrasing near", timings, shown(lone)),
             Listing(f"exact match, embedding, search and decision, {HITS} questions", timings, shown(whole)),
             Listing(
                 "size", ["rule", "kB"], [[of, f"{len(write_rule(rule)) / 1000:.1f}"] for of, rule in sizes.items()]
             ),
         ]
     )
+
+
+def first(asked: Sequence[Labelled]) -> list[Labelled]:
+    """With the nearest phrasing alone."""
+    return [replace(one, matches=one.matches[:1]) for one in asked]
+
+
+def taught(asked: Sequence[Labelled]) -> dict[str, Rule]:
+    """With a likeness: what it says costs the same whatever it has learned."""
+    weights = Logistic(LIKENED, np.ones(2), np.zeros(2), np.ones(2), 0.0)
+    model = replace(default_model(), likeness=teach(Pairs.of(first(asked))), likened=weights)
+    return {"taught by pairs, and guards": Calibrated(model, THRESHOLD, GUARDED)}
 
 
 def deciding(rules: dict[str, Rule], asked: Sequence[Labelled]) -> dict[str, list[float]]:

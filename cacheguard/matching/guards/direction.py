@@ -42,7 +42,7 @@ class Direction:
         if any(match.exact for match in matches):
             return False
         asked, [nearest, *others] = question.text, [match.phrasing.text for match in matches]
-        against = _against(asked, nearest)
+        against = opposed(asked, nearest)
         if against:
             against = against.difference(*map(_sides, others))
         if not against and not all(_is_reversed(asked, known) for known in (nearest, *others)):
@@ -50,7 +50,7 @@ class Direction:
         return may_be_english(asked) and may_be_english(nearest)
 
 
-def _against(asked: str, known: str) -> set[tuple[int, int]]:
+def opposed(asked: str, known: str) -> set[tuple[int, int]]:
     """Sides of the question to which the phrasing has only the opposite."""
     ours, theirs = _sides(asked), _sides(known)
     return {(pair, side) for pair, side in ours - theirs if (pair, 1 - side) in theirs and (pair, 1 - side) not in ours}

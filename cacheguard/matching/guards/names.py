@@ -33,14 +33,18 @@ class Names(Comparison):
     name: ClassVar[str] = "names"
 
     def differ(self, asked: str, known: str) -> bool:
-        ours, theirs = _names(asked), _names(known)
-        if not any(_lacks(known, name) for name in ours):
+        if not lacks_a_name(known, of=asked):
             return False
         return (
-            (any(_lacks(asked, name) for name in theirs) or overlap(asked, known) >= _ALIKE)
+            (lacks_a_name(asked, of=known) or overlap(asked, known) >= _ALIKE)
             and may_be_english(asked)
             and may_be_english(known)
         )
+
+
+def lacks_a_name(text: str, *, of: str) -> bool:
+    """Whether the other text has a name that this one lacks."""
+    return any(_lacks(text, name) for name in _names(of))
 
 
 @lru_cache(REMEMBERED)

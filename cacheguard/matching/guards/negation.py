@@ -34,7 +34,7 @@ class Negation(Comparison):
 
     def differ(self, asked: str, known: str) -> bool:
         return (
-            _is_negated(asked) != _is_negated(known)
+            is_negated(asked) != is_negated(known)
             and overlap(asked, known) >= _ALIKE
             and may_be_english(asked)
             and may_be_english(known)
@@ -42,5 +42,5 @@ class Negation(Comparison):
 
 
 @lru_cache(REMEMBERED)
-def _is_negated(text: str) -> bool:
+def is_negated(text: str) -> bool:
     return _NEGATION.search(_IDIOM.sub(" ", text.lower().replace("’", "'"))) is not None

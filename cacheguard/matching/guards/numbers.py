@@ -76,7 +76,7 @@ class Numbers(Comparison):
     name: ClassVar[str] = "numbers"
 
     def differ(self, asked: str, known: str) -> bool:
-        ours, theirs = _numbers(asked), _numbers(known)
+        ours, theirs = numbers(asked), numbers(known)
         if not ours and not theirs:
             return False
         lacking, extra = ours.keys() - theirs.keys(), theirs.keys() - ours.keys()
@@ -91,7 +91,7 @@ class Numbers(Comparison):
 
 
 @lru_cache(REMEMBERED)
-def _numbers(text: str) -> dict[str, frozenset[str]]:
+def numbers(text: str) -> dict[str, frozenset[str]]:
     """Each number, weekday and month with its units. Equal numbers have equal names: 2,000 and 2k are 2000."""
     found: dict[str, frozenset[str]] = {}
     for match in _FIGURE.finditer(text):

@@ -10,14 +10,21 @@ from cacheguard.matching.stored_rule import read_rule, write_rule
 
 @pytest.fixture
 def rule():
-    return Calibrated(default_model(), 0.875, trusts_exact=False, near_exact=True)
+    return Calibrated(default_model(), 0.875, trusts_exact=False, near_exact=True, lone_threshold=0.75)
 
 
 def test_a_rule_is_read_as_it_was_written(rule):
     body = write_rule(rule)
     again = read_rule(body)
     assert (again.threshold, again.trusts_exact, again.near_exact) == (0.875, False, True)
+    assert again.lone_threshold == 0.75
     assert write_rule(again) == body
+
+
+def test_a_rule_of_before_lone_phrasings_had_a_threshold_demands_the_same_of_them(rule):
+    body = json.loads(write_rule(rule))
+    del body["lone_threshold"]
+    assert read_rule(json.dumps(body)).lone_threshold is None
 
 
 @pytest.mark.parametrize(
@@ -28,6 +35,7 @@ def test_a_rule_is_read_as_it_was_written(rule):
         {"threshold": None},
         {"threshold": float("nan")},
         {"near_exact": "near"},
+        {"lone_threshold": 0},
         {"trusts_exact": "no"},
         {"model": {}},
         {"model": None},

@@ -101,6 +101,24 @@ def test_the_promise_holds_for_questions_that_nobody_labelled(world, asked):
     assert hit_rate == pytest.approx(tuned.choice.chosen.served / 600, abs=0.06)
 
 
+def test_what_pairs_prove_is_proven_of_lone_phrasings_only(world, asked):
+    pairs = [replace(one, matches=one.matches[:1]) for one in asked]
+    tuned = tune(pairs, fit_for(world.known), (), Promise(0.05, 0.95), NOW)
+    assert tuned.of_lone
+    assert tuned.rule.lone_threshold == tuned.threshold == tuned.choice.chosen.threshold
+    assert tuned.rule.threshold == NOTHING_SIMILAR
+    assert shares(tuned.rule, pairs)[0] > 0.3
+    assert shares(tuned.rule, asked)[0] == 0
+
+
+def test_what_questions_among_answers_prove_is_not_proven_of_lone_phrasings(world, asked):
+    pairs = [replace(one, matches=one.matches[:1]) for one in asked[:100]]
+    tuned = tune([*asked, *pairs], fit_for(world.known), (), Promise(0.05, 0.95), NOW)
+    assert not tuned.of_lone
+    assert tuned.choice.asked == len(asked)
+    assert tuned.rule.lone_threshold == NOTHING_SIMILAR
+
+
 def test_too_few_labels_prove_nothing_and_nothing_similar_is_served(world):
     tuned = tune(world.asks(30), fit_for(world.known), (), Promise(0.05, 0.95), NOW)
     assert tuned.choice.chosen is None
