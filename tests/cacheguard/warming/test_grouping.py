@@ -38,8 +38,8 @@ async def test_questions_that_ask_the_same_get_one_answer_though_each_was_worded
     found, report = await grouped(
         ("How do I block my card?", "Open the app and tap Block."),
         ("How do I block my card?", "Open the app and tap Block."),
+        *ABOUT_ELSE,  # a question stands out only among others
         ("How can I block my card?", "To block the card, open the app and tap Block."),
-        *ABOUT_ELSE,
     )
     assert found["Open the app and tap Block."] == ["How do I block my card?", "How can I block my card?"]
     assert (report.questions, report.groups) == (6, 5)
@@ -52,11 +52,13 @@ async def test_equal_answers_are_one_answer(grouped):
 
 async def test_near_questions_with_other_answers_stay_apart_and_are_listed(grouped):
     found, report = await grouped(
-        ("How do I block my card?", "Tap Block in the app."), ("How do I block my card then?", "Call us."), *ABOUT_ELSE
+        ("How do I block my card?", "Tap Block in the app."),
+        *ABOUT_ELSE,
+        ("How do I block my card, please?", "Call us."),
     )
     assert len(found) == 6
     [doubt] = report.doubtful
-    assert {doubt.prompt, doubt.other} == {"How do I block my card?", "How do I block my card then?"}
+    assert {doubt.prompt, doubt.other} == {"How do I block my card?", "How do I block my card, please?"}
 
 
 @pytest.mark.parametrize(
