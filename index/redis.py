@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # Vectors that one round trip adds: a millisecond each, in which Redis does nothing else. (With CAS it would find their
 # neighbours in a thread, but 8.0.2 then writes a log of commands that it can't read when it starts again.)
 SLICE: Final = 8
+# Measured by tests/benchmarks/vector_sets.py at 100,000: recall@1 of new questions is 0.998 in float32 and 0.991 in
+# int8; with 100 0.994 and 0.986 for 0.4 ms less, with 400 the same as with 200.
 EF_SEARCH: Final = 200
 
 
