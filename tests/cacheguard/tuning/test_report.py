@@ -18,7 +18,9 @@ def report(right, max_wrong=0.02, *, exact=UNSEEN, **trust):
     """Of so many labelled hits, all right."""
     choice = choose([0.9] * right, [True] * right, max_wrong)
     threshold = choice.chosen.threshold if choice.chosen else NOTHING_SIMILAR
-    return report_of("faq", Gathered(), Tuned(Calibrated(MODEL, threshold, **trust), choice, exact, exact))
+    return report_of(
+        "faq", Gathered(), Tuned(Calibrated(MODEL, threshold, **trust), choice, exact, exact, of_lone=False)
+    )
 
 
 def words(*of, **rest):
