@@ -72,7 +72,8 @@ class Gathering:
     """
 
     def __init__(self, model: Model, workers: int = 1) -> None:
-        self._model = model
+        self._spec = model.spec
+        self._encode = model.encode
         self._workers = workers
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="embed")
         self._running = 0
@@ -83,7 +84,7 @@ class Gathering:
 
     @property
     def spec(self) -> EmbedderSpec:
-        return self._model.spec
+        return self._spec
 
     async def embed(self, texts: Sequence[str]) -> Embedded:
         """Vectors in the order of `texts`. Raises EmbeddingError."""
@@ -106,6 +107,8 @@ class Gathering:
         if self._open:
             await asyncio.wait(self._open)
         await asyncio.to_thread(self._threads.shutdown)
+        if hasattr(self, "_encode"):
+            del self._encode  # with it goes the model, a hundred megabytes, whoever still knows of this object
 
     def _queue(self, call: _Call, texts: Sequence[str]) -> None:
         # By length, so that a run of a large call pads little.
@@ -119,7 +122,7 @@ class Gathering:
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         while self._running < self._workers and (jobs := self._next_run()):
             self._running += 1
-            run = loop.run_in_executor(self._threads, self._model.encode, [job.text for job in jobs])
+            run = loop.run_in_executor(self._threads, self._encode, [job.text for job in jobs])
             run.add_done_callback(partial(self._finish, loop, jobs))
 
     def _next_run(self) -> list[_Job]:
