@@ -8,7 +8,7 @@ from services import LIMIT, LIMIT_AGAIN, PARCEL, SETTINGS, running
 STORED, EXACT = "fwd=miss; fwd-status=200; stored", "hit; ttl=86400; detail=exact"
 SEMANTIC = "hit; ttl=86400; detail=semantic"
 BROKEN = "detail=cache-broken"
-PARCEL_AGAIN = "How long would a parcel take?"
+PARCEL_AGAIN = "How long does the parcel take?"
 
 
 def on(redis):
