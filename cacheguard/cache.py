@@ -101,10 +101,10 @@ class Cache:
         vector = recalled.vector if recalled.vector is not None else await self.vector(question)
         answer = Answer(new_answer_id(), scope.key, scope.tenant, scope.route, text, provenance, now, now)
         phrasing = NewPhrasing(question.key, question.text, Origin.MISS, now, vector)
-        [phrasing_id] = await self._store.keep(answer, [phrasing])
+        kept, answer = await self.rows.keep_new(answer, phrasing)
         if vector is not None:
-            await self._index.add(scope.key, np.array([phrasing_id]), vector[np.newaxis])
-        return Match(phrasing.kept(phrasing_id, answer), answer, similarity=1.0, exact=True)
+            await self._index.add(scope.key, np.array([kept.id]), vector[np.newaxis])
+        return Match(kept, answer, similarity=1.0, exact=True)
 
     async def remember(self, completion_id: str, asked: Asked, match: Match, now: float) -> None:
         """Note what was served under an id that does not tell by itself, so that feedback finds it."""

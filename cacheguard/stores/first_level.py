@@ -1,7 +1,7 @@
 """Rows that were read lately, kept in memory in front of a store: a look-up costs a microsecond instead of forty.
 
 What the store's news tell of is read again, so that a refreshed, removed or withdrawn answer is never given out of
-this memory, whichever process wrote it.
+this memory, whichever process wrote it. A new answer that is kept through it is at hand at once.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections import OrderedDict, defaultdict
 from typing import TYPE_CHECKING, Final, Protocol
 
+from cacheguard.stores.base import Known
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cacheguard.stores.base import Known, Touched
+    from cacheguard.stores.base import NewPhrasing, Touched
+    from cacheguard.types import Answer
 
 # Phrasings: with texts of 100 and answers of 500 characters, some 60 MB.
 _KEPT: Final = 50_000
@@ -21,13 +24,15 @@ _ABSENT: Final = 10_000
 
 
 class Rows(Protocol):
-    """What of a store is read for every question."""
+    """What of a store is read for every question, and written for a new one."""
 
     async def exact(self, scope: str, key: str) -> Known | None: ...
 
     async def known(self, phrasing_ids: Sequence[int]) -> list[Known]: ...
 
     def news(self) -> Sequence[Touched] | None: ...
+
+    async def keep(self, answer: Answer, phrasings: Sequence[NewPhrasing]) -> list[int]: ...
 
 
 class FirstLevel:
@@ -43,7 +48,7 @@ class FirstLevel:
         self._exact: dict[tuple[str, str], int] = {}  # only pairs that the store gave as exact matches
         self._owned: defaultdict[str, set[int]] = defaultdict(set)  # answer id → phrasing ids
         self._absent: OrderedDict[tuple[str, str], None] = OrderedDict()  # asked for lately, and not there
-        self._heard = 0  # how often there were news
+        self._heard = 0  # news
 
     def __len__(self) -> int:
         return len(self._known)
@@ -87,6 +92,17 @@ class FirstLevel:
             self._keep(known)
         return found
 
+    async def keep_new(self, answer: Answer, phrasing: NewPhrasing) -> Known:
+        """Keep an answer that the store has not, as of a store."""
+        self._hear()
+        heard = self._heard
+        [id_] = await self._store.keep(answer, [phrasing])
+        known = Known(phrasing.kept(id_, answer), answer)
+        self._hear()
+        if self._heard == heard + 1:  # of the write itself, and of nobody's after it
+            self._keep(known)
+        return known
+
     def _is_current(self, heard: int) -> bool:
         """Whether nothing was written between two looks at the news: what was read between them is as good as new."""
         self._hear()
@@ -95,13 +111,13 @@ class FirstLevel:
     def _hear(self) -> None:
         touched = self._store.news()
         if touched is None:
-            self._heard += 1
+            self._heard += 2  # or more
             self._known.clear()
             self._exact.clear()
             self._absent.clear()
             self._owned.clear()
-        elif touched:
-            self._heard += 1
+        else:
+            self._heard += len(touched)
             for one in touched:
                 self._exact.pop((one.scope, one.key), None)
                 self._absent.pop((one.scope, one.key), None)

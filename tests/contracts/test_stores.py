@@ -583,6 +583,39 @@ async def test_rows_kept_in_memory_are_those_of_the_store(store, steps):
         assert await memory.known(ids) == await store.known(ids)
 
 
+async def test_a_new_answer_kept_through_memory_reads_as_from_the_store(store):
+    memory = FirstLevel(store)
+    first = await memory.keep_new(answer("yes", tags=("a",)), asked("k"))
+    await memory.keep_new(answer("no"), asked("other"))
+    (*rows,) = await memory.known([first.phrasing.id])
+    assert rows == [first] == await store.known([first.phrasing.id])
+    assert await memory.exact("scope", "k") == first
+    again = await memory.keep_new(answer("by now"), asked("k"))  # the phrasing moves to it
+    assert await memory.known([first.phrasing.id]) == [again]
+    assert await memory.exact("scope", "k") == again
+
+
+@pytest.mark.parametrize("write", ["refresh", "move", "remove"])
+async def test_what_is_kept_through_memory_and_written_at_once_is_read_again(store, monkeypatch, write):
+    """Between a write's commit and its caller's next step, others may write."""
+    memory, kept, keep = FirstLevel(store), answer("yes"), store.keep
+
+    async def keep_then_write(one, phrasings):
+        ids = await keep(one, phrasings)
+        match write:
+            case "refresh":
+                await keep(replace(one, text="by now"), [])
+            case "move":
+                await keep(answer("elsewhere"), [asked("k")])
+            case "remove":
+                await store.remove(Filter())
+        return ids
+
+    monkeypatch.setattr(store, "keep", keep_then_write)
+    known = await memory.keep_new(kept, asked("k"))
+    assert await memory.known([known.phrasing.id]) == await store.known([known.phrasing.id]) != [known]
+
+
 # Labels
 
 
