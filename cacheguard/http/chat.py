@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from starlette.responses import StreamingResponse
@@ -22,7 +23,7 @@ from cacheguard.request import Request
 from cacheguard.telemetry.trace import Trace
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -90,8 +91,8 @@ class Chat:
 
     def _whole(self, reply: Reply, trace: Trace) -> ASGIApp:
         assert isinstance(reply.content, Completion)  # noqa: S101 - only those who want streams get them
-        self._telemetry.answered(trace)
-        return Json(to_json({**reply.content.body, "id": reply.completion_id}), fields_of(reply))
+        body = to_json({**reply.content.body, "id": reply.completion_id})
+        return Json(body, fields_of(reply), partial(self._telemetry.answered, trace))
 
     async def _events(self, reply: Reply, trace: Trace, *, wants_usage: bool) -> AsyncIterator[bytes]:
         """Server-sent events. A stream that breaks ends with an error event and without its end marker."""
@@ -131,16 +132,18 @@ class Begun:
 
 
 class Json:
-    """A whole response, as an ASGI app."""
+    """A whole response, as an ASGI app. sent: called once it is on its way, so that no client waits for it."""
 
-    def __init__(self, body: bytes, fields: Fields) -> None:
+    def __init__(self, body: bytes, fields: Fields, sent: Callable[[], None]) -> None:
         self._body = body
         self._fields = fields
+        self._sent = sent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's
         headers = [_JSON, (b"content-length", b"%d" % len(self._body)), *self._fields]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": self._body})
+        self._sent()
 
 
 def fields_of(reply: Reply) -> Fields:
