@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from queue import SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
 from embeddings.base import Embedded, EmbeddingError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -64,6 +65,13 @@ class _Job:
         return any(not call.done.done() for call, _ in self.seats)
 
 
+class _Run(NamedTuple):
+    """What a worker thread encodes at once, and the loop that waits for it."""
+
+    jobs: Sequence[_Job]
+    loop: asyncio.AbstractEventLoop
+
+
 class Gathering:
     """An Embedder over a model that blocks.
 
@@ -73,9 +81,11 @@ class Gathering:
 
     def __init__(self, model: Model, workers: int = 1) -> None:
         self._spec = model.spec
-        self._encode = model.encode
+        self._model: Model | None = model
         self._workers = workers
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="embed")
+        # An executor with its futures takes 0.1 ms longer to a thread and back.
+        self._runs: SimpleQueue[_Run | None] = SimpleQueue()
+        self._threads: list[Thread] = []
         self._running = 0
         self._jobs: dict[str, _Job] = {}
         self._calls: deque[_Call] = deque()  # those with texts that have not begun, next in turn first
@@ -106,9 +116,12 @@ class Gathering:
         self._closed = True
         if self._open:
             await asyncio.wait(self._open)
-        await asyncio.to_thread(self._threads.shutdown)
-        if hasattr(self, "_encode"):
-            del self._encode  # with it goes the model, a hundred megabytes, whoever still knows of this object
+        for _ in self._threads:
+            self._runs.put(None)
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
+        self._threads.clear()
+        self._model = None  # a hundred megabytes, whoever still knows of this object
 
     def _queue(self, call: _Call, texts: Sequence[str]) -> None:
         # By length, so that a run of a large call pads little.
@@ -122,8 +135,25 @@ class Gathering:
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         while self._running < self._workers and (jobs := self._next_run()):
             self._running += 1
-            run = loop.run_in_executor(self._threads, self._encode, [job.text for job in jobs])
-            run.add_done_callback(partial(self._finish, loop, jobs))
+            if self._running > len(self._threads):
+                self._add_thread()
+            self._runs.put(_Run(jobs, loop))
+
+    def _add_thread(self) -> None:
+        assert self._model is not None  # noqa: S101 - a closed one takes no calls
+        thread = Thread(target=self._work, args=(self._model.encode,), name="embed", daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def _work(self, encode: Callable[[Sequence[str]], Embedded]) -> None:
+        while (run := self._runs.get()) is not None:
+            outcome: Embedded | Exception
+            try:
+                outcome = encode([job.text for job in run.jobs])
+            except Exception as error:  # noqa: BLE001 - the border: it is raised to those who wait
+                outcome = error
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                run.loop.call_soon_threadsafe(self._finish, run, outcome)
 
     def _next_run(self) -> list[_Job]:
         """One text of each call in turn, until the run is full, a call has its share, or nothing waits."""
@@ -151,19 +181,18 @@ class Gathering:
             self._jobs.pop(job.text, None)
         return None
 
-    def _finish(self, loop: asyncio.AbstractEventLoop, jobs: list[_Job], run: asyncio.Future[Embedded]) -> None:
+    def _finish(self, run: _Run, outcome: Embedded | Exception) -> None:
         self._running -= 1
-        for row, job in enumerate(jobs):
+        for row, job in enumerate(run.jobs):
             del self._jobs[job.text]
             for call, seat in job.seats:
                 if call.done.done():
                     continue
-                if error := run.exception():
-                    call.done.set_exception(error)
+                if isinstance(outcome, Exception):
+                    call.done.set_exception(outcome)
                     continue
-                embedded = run.result()
-                call.vectors[seat], call.cut[seat] = embedded.vectors[row], embedded.cut[row]
+                call.vectors[seat], call.cut[seat] = outcome.vectors[row], outcome.cut[row]
                 call.missing -= 1
                 if not call.missing:
                     call.done.set_result(None)
-        self._start(loop)
+        self._start(run.loop)
