@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -101,6 +102,12 @@ class Reply:
     cost_usd: float = 0.0
 
 
+@lru_cache(maxsize=4096)
+def _written(text: str, model: str, created: float) -> Completion:
+    """What is asked often is put into its form once; whoever gets it leaves it as it is."""
+    return write_completion(text, model, created)
+
+
 def served(found: Hit | Stale, route: str, model: str) -> Reply:
     """A reply from the cache. model: what the client asked for, told where nobody knows who wrote the answer."""
     match, fresh = found.match, found.fresh
@@ -109,7 +116,7 @@ def served(found: Hit | Stale, route: str, model: str) -> Reply:
         status=CacheStatus(hit=True, ttl_s=fresh.ttl_s, detail=f"{detail}-stale" if fresh.ttl_s <= 0 else detail),
         route=route,
         completion_id=id_of_phrasing(match.phrasing.id) if match.exact else new_id(),
-        content=write_completion(match.answer.text, match.answer.provenance.model or model, match.answer.refreshed_at),
+        content=_written(match.answer.text, match.answer.provenance.model or model, match.answer.refreshed_at),
         tier=match.answer.provenance.tier,
         age_s=fresh.age_s,
         entry=match.answer.id,

@@ -166,11 +166,16 @@ def decide(judged: Sequence[Judged], *, terms: Terms, directives: Directives, no
     accepted = [one for one in judged if one.accepted]
     if not accepted:
         return Miss(MissReason.GUARDED if judged[0].veto else MissReason.NOT_SURE, judged[0])
-    ages = [(one, freshness(one.match.answer, terms, directives, now)) for one in accepted]
-    for use in (Use.FRESH, Use.WHILE_REVALIDATE, Use.ON_ERROR):
-        for one, fresh in ages:
+    stale = []
+    for one in accepted:
+        fresh = freshness(one.match.answer, terms, directives, now)
+        if fresh.use is Use.FRESH:
+            return Hit(one, fresh)
+        stale.append((one, fresh))
+    for use in (Use.WHILE_REVALIDATE, Use.ON_ERROR):
+        for one, fresh in stale:
             if fresh.use is use:
-                return Hit(one, fresh) if use is Use.FRESH else Stale(one, fresh, use is Use.WHILE_REVALIDATE)
+                return Stale(one, fresh, use is Use.WHILE_REVALIDATE)
     return Miss(MissReason.EXPIRED, accepted[0])
 
 
