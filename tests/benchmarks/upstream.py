@@ -10,9 +10,7 @@ import asyncio
 import json
 import sys
 
-import uvloop
-
-from tests.benchmarks.load import END_OF_HEAD, LENGTH
+from tests.benchmarks.answering import Answering, response, serve
 
 _COMPLETION = json.dumps(
     {
@@ -35,12 +33,7 @@ _COMPLETION = json.dumps(
 ).encode()
 
 
-def _answer(body: bytes) -> bytes:
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
-
-
-_COMPLETED = _answer(_COMPLETION)
+_COMPLETED = response(_COMPLETION)
 
 
 class Calls:
@@ -51,42 +44,25 @@ class Calls:
         self.wait_s = wait_s
 
 
-class Connection(asyncio.Protocol):
-    """One client, with one request under way. Whatever it GETs is the number of calls."""
+class Connection(Answering):
+    """Whatever it GETs is the number of calls."""
 
     def __init__(self, calls: Calls) -> None:
+        super().__init__()
         self._calls = calls
-        self._received = b""
 
-    def connection_made(self, transport: asyncio.WriteTransport) -> None:
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        end = self._received.find(END_OF_HEAD)
-        if end < 0:
-            return
-        length = LENGTH.search(self._received, 0, end)
-        if len(self._received) < end + len(END_OF_HEAD) + (int(length[1]) if length else 0):
-            return
-        if self._received.startswith(b"POST "):
-            self._calls.number += 1
-            if self._calls.wait_s:
-                asyncio.get_running_loop().call_later(self._calls.wait_s, self._transport.write, _COMPLETED)
-            else:
-                self._transport.write(_COMPLETED)
+    def posted(self) -> None:
+        self._calls.number += 1
+        if self._calls.wait_s:
+            asyncio.get_running_loop().call_later(self._calls.wait_s, self.transport.write, _COMPLETED)
         else:
-            self._transport.write(_answer(b"%d" % self._calls.number))
-        self._received = b""
+            self.transport.write(_COMPLETED)
 
-
-async def serve(port: int, wait_s: float) -> None:
-    calls = Calls(wait_s)
-    server = await asyncio.get_running_loop().create_server(lambda: Connection(calls), "127.0.0.1", port)
-    await server.serve_forever()
+    def got(self) -> None:
+        self.transport.write(response(b"%d" % self._calls.number))
 
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        port, wait_ms = (*sys.argv[1:], 0)[:2]
-        runner.run(serve(int(port), float(wait_ms) / 1000))
+    port, wait_ms = (*sys.argv[1:], 0)[:2]
+    calls = Calls(float(wait_ms) / 1000)
+    serve(int(port), lambda: Connection(calls))
