@@ -7,8 +7,10 @@ this memory, whichever process wrote it. A new answer that is kept through it is
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
+from cacheguard.errors import StoreError
 from cacheguard.stores.base import Known
 
 if TYPE_CHECKING:
@@ -94,13 +96,13 @@ class FirstLevel:
 
     async def keep_new(self, answer: Answer, phrasing: NewPhrasing) -> Known:
         """Keep an answer that the store has not, as of a store."""
-        self._hear()
         heard = self._heard
         [id_] = await self._store.keep(answer, [phrasing])
         known = Known(phrasing.kept(id_, answer), answer)
-        self._hear()
-        if self._heard == heard + 1:  # of the write itself, and of nobody's after it
-            self._keep(known)
+        with suppress(StoreError):  # it is kept, and whoever reads next meets what is wrong
+            self._hear()
+            if self._heard == heard + 1:  # news of the write itself, and of none after it
+                self._keep(known)
         return known
 
     def _is_current(self, heard: int) -> bool:

@@ -21,7 +21,7 @@ import numpy as np
 
 from cacheguard.errors import StoreError
 from cacheguard.stores.base import Change, Counts, Filter, Known, Label, NewPhrasing, Served, StoredRule, Vectors
-from cacheguard.stores.sqlite_file import connect, open_file, our_error, our_errors
+from cacheguard.stores.sqlite_file import connect, forget, open_file, our_error, our_errors
 from cacheguard.stores.sqlite_labels import EXACT, HIT_TIMES, LABELS, SAID, SERVED, UNJUDGED, label, served
 from cacheguard.stores.sqlite_news import News
 from cacheguard.stores.sqlite_rows import (
@@ -187,6 +187,7 @@ class SqliteStore:
         try:
             return self._live.news.read()
         except sqlite3.Error as exc:  # not always a context: this is asked at every look-up
+            forget(self._live.reader)
             raise our_error(self._path, exc) from exc
 
     async def changes(self, after: int, limit: int = 10_000) -> list[Change] | None:
@@ -288,8 +289,9 @@ class SqliteStore:
 
     def _read(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """At once, on the event loop's thread: for look-ups that touch a few pages."""
-        with our_errors(self._path):
-            return self._live.reader.execute(sql, values).fetchall()
+        reader = self._live.reader
+        with our_errors(self._path, reader):
+            return reader.execute(sql, values).fetchall()
 
     async def _scan(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """In the scanning thread."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from cacheguard.errors import StoreError, StoreUnusable
@@ -29,16 +29,24 @@ _WAYS_OUT: Final = {
 
 
 @contextmanager
-def our_errors(path: Path) -> Iterator[None]:
-    """Raise what SQLite and the file system raise as StoreUnusable or StoreError."""
+def our_errors(path: Path, reader: sqlite3.Connection | None = None) -> Iterator[None]:
+    """Raise what SQLite and the file system raise as StoreUnusable or StoreError. reader: what met them."""
     try:
         yield
     except sqlite3.Error as exc:
+        if reader is not None:
+            forget(reader)
         raise our_error(path, exc) from exc
     except OSError as exc:
         raise StoreUnusable(f"can't use {path} ({exc.strerror}): {_PERMISSION}") from exc
     except UnicodeEncodeError as exc:
         raise StoreError("text with a lone surrogate is not Unicode and can't be kept: mend it first") from exc
+
+
+def forget(db: sqlite3.Connection) -> None:
+    """Let go of what the connection has read: of a file that was damaged and put back, it may be what was wrong."""
+    with suppress(sqlite3.Error):
+        db.execute("PRAGMA shrink_memory")
 
 
 def our_error(path: Path, error: sqlite3.Error) -> StoreError:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import structlog
 
+from cacheguard.stores.sqlite_file import forget
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -58,11 +60,10 @@ class Writer:
 
     async def run_small(self, change: Callable[[sqlite3.Connection], T]) -> T:
         """As run, for a change of a few rows."""
-        if self._under_way or self._has_to_tidy() or not self._begin_quick():
-            return await self._put(change)
-        self._since_checkpoint += 1
-        with self._quick:
-            return change(self._quick)
+        if not (self._under_way or self._has_to_tidy()):
+            with suppress(sqlite3.Error):  # the thread waits for the file, or says what is wrong
+                return self._at_once(change)
+        return await self._put(change)
 
     def post(self, change: Callable[[sqlite3.Connection], object]) -> asyncio.Future[object]:
         """Run the change some time soon, whoever waits for it; a failure is logged. Nothing is promised."""
@@ -84,13 +85,16 @@ class Writer:
         """Rows, so far."""
         return self._db.total_changes + self._quick.total_changes
 
-    def _begin_quick(self) -> bool:
-        """Whether a transaction of the loop's own has begun; if not, the thread waits for the file, or says why."""
+    def _at_once(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        """Raises sqlite3.Error: then nothing is written."""
+        self._quick.execute("BEGIN IMMEDIATE")
+        self._since_checkpoint += 1
         try:
-            self._quick.execute("BEGIN IMMEDIATE")
+            with self._quick:
+                return change(self._quick)
         except sqlite3.Error:
-            return False
-        return True
+            forget(self._quick)
+            raise
 
     def _put(self, change: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
