@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, assert_never
 
-from cacheguard.border import Border
 from cacheguard.cascade.turns import Alone
 from cacheguard.errors import CostBudgetExceeded, SpendingLimitReached, StoreAway, TiersFailed
 from cacheguard.fast_lane import FastLane
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from cacheguard.border import Border
     from cacheguard.cache import Cache
     from cacheguard.cascade.flight import Flight
     from cacheguard.cascade.turns import Turns
@@ -30,13 +30,10 @@ if TYPE_CHECKING:
     from cacheguard.matching.freshness import Directives
     from cacheguard.routes import Route, Routes
     from cacheguard.second_look import SecondLook
-    from cacheguard.telemetry.events import Telemetry
     from cacheguard.telemetry.trace import Trace
     from cacheguard.upstream import Upstream
 
 BROKEN = Recalled(Miss(MissReason.CACHE_BROKEN))
-# By then a tier would have answered. A store's file that someone else holds locked would take 15 s.
-PATIENCE_S = 3.0
 ALONE = Alone()
 
 
@@ -47,7 +44,7 @@ class Observer(Protocol):
 
 
 class Corridor:
-    """Everything that a request passes. second_looks: one for each route. now: Unix seconds."""
+    """Everything that a request passes. second_looks: one for each route. border: to the cache. now: Unix seconds."""
 
     def __init__(
         self,
@@ -58,7 +55,7 @@ class Corridor:
         *,
         turns: Turns,
         observer: Observer,
-        telemetry: Telemetry,
+        border: Border,
         now: Callable[[], float],
     ) -> None:
         self._routes = routes
@@ -69,7 +66,7 @@ class Corridor:
         self._fast_lane = FastLane(cache.rows)
         self._observer = observer
         self._popularity = Popularity()
-        self._border = Border(telemetry, PATIENCE_S)
+        self._border = border
         self._now = now
 
     async def answer(self, request: Request, trace: Trace) -> Reply:
@@ -208,7 +205,10 @@ class Corridor:
             if recalled is BROKEN and await self._answered_meanwhile(asked, recalled):
                 return landed  # what could not be seen then is there after all
             keep = self._cache.keep(asked, recalled, landed.completion.text, landed.provenance, self._now())
-            return replace(landed, kept=await self._border.cross("keep", keep, None))
+            kept = await self._border.cross("keep", keep, None)
+            if kept is not None:
+                self._border.cross_later("place", self._cache.place(kept))
+            return replace(landed, kept=kept)
 
     def _turn(self, asked: Asked) -> AbstractAsyncContextManager[float]:
         """Of those who may wait for each other's answers: for half of their time."""

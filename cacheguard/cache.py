@@ -88,7 +88,8 @@ class Cache:
     async def keep(self, asked: Asked, recalled: Recalled, text: str, provenance: Provenance, now: float) -> Match:
         """Keep a new answer: it refreshes the one whose phrasing was asked, or is founded by the question.
 
-        Where an equal text was no proof, people mean different things by it: others' answer stays as it is.
+        A new phrasing comes with its vector, to be placed. Where an equal text was no proof, people mean different
+        things by it: others' answer stays as it is.
         """
         match recalled.decision:
             case Miss(reason=MissReason.NOT_SURE):
@@ -96,15 +97,18 @@ class Cache:
             case Stale(Judged(match)) | Miss(judged=Judged(match)) if match.exact:
                 answer = replace(match.answer, text=text, provenance=provenance, refreshed_at=now)
                 await self._store.keep(answer, [])
-                return replace(match, answer=answer)
+                return replace(match, answer=answer, vector=None)
         scope, question = asked.scope, asked.question
         vector = recalled.vector if recalled.vector is not None else await self.vector(question)
         answer = Answer(new_answer_id(), scope.key, scope.tenant, scope.route, text, provenance, now, now)
         phrasing = NewPhrasing(question.key, question.text, Origin.MISS, now, vector)
         kept, answer = await self.rows.keep_new(answer, phrasing)
-        if vector is not None:
-            await self._index.add(scope.key, np.array([kept.id]), vector[np.newaxis])
-        return Match(kept, answer, similarity=1.0, exact=True)
+        return Match(kept, answer, similarity=1.0, exact=True, vector=vector)
+
+    async def place(self, match: Match) -> None:
+        """Let a new phrasing, one with its vector, be found by those who ask alike."""
+        if match.vector is not None:
+            await self._index.add(match.answer.scope, np.array([match.phrasing.id]), match.vector[np.newaxis])
 
     async def remember(self, completion_id: str, asked: Asked, match: Match, now: float) -> None:
         """Note what was served under an id that does not tell by itself, so that feedback finds it."""

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
     Step: TypeAlias = Callable[[], Awaitable[None]]
 
+# For the cache, in a request: by then a tier would have answered, and a file that is held locked would take 15 s.
+PATIENCE_S = 3.0
 # How soon an answer that another process wrote is found by similarity, where the store does not tell of it; exact
 # matches are found at once.
 FOLLOW_EVERY_S = 0.25
@@ -136,6 +138,8 @@ class Service:
         await self._once("spending", partial(self._exchange, ledger))  # a restart must not begin a month anew
         self._open.push_async_callback(self._once, "spending", partial(self._exchange, ledger))
         cascade = Cascade(Random(), self.tiers)
+        border = Border(self.telemetry, PATIENCE_S)
+        self._open.push_async_callback(border.settle)
         upstream = Upstream(cascade, ledger, self.telemetry, self._now)
         self._open.push_async_callback(upstream.settle)
         self.cache = cache = Cache(self.store, embedder, index)
@@ -164,7 +168,7 @@ class Service:
             looks,
             turns=make_turns(self.store),
             observer=observer,
-            telemetry=self.telemetry,
+            border=border,
             now=self._now,
         )
         self._keep_on(self._follow(index, self.store.changed))
