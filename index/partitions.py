@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from index import snapshot
 from index.base import SnapshotUnusable
 from index.exact import ExactIndex
 from index.faiss import GRAPH_FROM, FaissIndex
+from index.history import History
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from index.base import Neighbour
+    from index.history import News, VectorSource
 
 log = logging.getLogger(__name__)
 
@@ -35,24 +37,6 @@ WITNESSES = 64
 # How far components of the same vector lie apart at most: int8 moves one by a 255th of its range, 0.002; those of other
 # texts differ by 0.05 in the middle.
 ALIKE = 5e-3
-
-Change = tuple[int, str, int, bool]
-
-
-class VectorSource(Protocol):
-    """Where the truth lies: vectors by partition, and the history of what was added and removed."""
-
-    async def vectors(
-        self, scope: str, ids: Sequence[int] | None = None
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """All of a partition, or those of `ids` that it has, ascending by id."""
-        ...
-
-    async def changes(self, after: int, limit: int = 10_000) -> Sequence[Change] | None:
-        """(sequence number, partition, id, removed) after `after`, oldest first; None: that is forgotten."""
-        ...
-
-    async def latest_change(self) -> int: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -92,9 +76,8 @@ class Partitions:
         self._graph_from = graph_from
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
         self._loading: dict[str, asyncio.Task[Loaded]] = {}
-        self._seq = 0
+        self._history: History[Loaded] = History(source, self._loaded, self._take, self._drop)
         self._nbytes = 0
-        self._following = asyncio.Lock()
 
     def __len__(self) -> int:
         """Partitions in memory."""
@@ -132,33 +115,17 @@ class Partitions:
 
     async def follow(self) -> None:
         """Catch up with what this and other processes wrote. Cheap when nothing changed."""
-        async with self._following:
-            latest = await self._source.latest_change()
-            if not self._loaded or latest < self._seq:
-                self._start_over(latest)
-            while self._seq < latest:
-                changes = await self._source.changes(self._seq)
-                if changes:
-                    await self._apply(changes)
-                else:
-                    self._start_over(latest)
-
-    async def apply(self, changes: Sequence[Change]) -> None:
-        """Apply the next piece of history; what is there already is skipped."""
-        async with self._following:
-            if changes:
-                await self._apply(changes)
+        await self._history.follow()
 
     async def save(self) -> None:
         """Save the graphs in memory that changed since. Raises IndexFailed; former snapshots stay."""
         if self._folder is None:
             return
         for partition in list(self._loaded):
-            async with self._following:  # between two pieces of history, so that it holds all up to `seq`
-                loaded = self._loaded.get(partition)
-                seq = self._seq if loaded is None else max(loaded.seq, self._seq)
+            told = await self._history.told()
+            loaded = self._loaded.get(partition)
             if loaded is not None:
-                await self._save(self._folder, partition, loaded, seq)
+                await self._save(self._folder, partition, loaded, max(loaded.seq, told))
 
     async def settled(self) -> None:
         """Wait for the graphs that are being built."""
@@ -172,7 +139,8 @@ class Partitions:
         for task in loading:
             task.cancel()
         await asyncio.gather(*loading, return_exceptions=True)
-        self._start_over(self._seq)
+        for partition in list(self._loaded):
+            self._drop(partition)
 
     async def _save(self, folder: Path, partition: str, loaded: Loaded, seq: int) -> None:
         if isinstance(loaded.index, FaissIndex) and loaded.index.is_graph:
@@ -201,9 +169,10 @@ class Partitions:
     async def _load(self, partition: str) -> Loaded:
         try:
             loaded = await self._restore(partition)
-            while loaded is None or not await self._catch_up(partition, loaded, self._seq):
+            while loaded is None or (
+                self._history.lacks(loaded) and not await self._history.catch_up(partition, loaded)
+            ):
                 loaded = await self._rebuild(partition)
-            # No await since the last look at self._seq: what comes later is applied to it as to the others.
             self._loaded[partition] = loaded
             self._weigh(partition, loaded)
             return loaded
@@ -222,7 +191,7 @@ class Partitions:
             return None
         loaded = Loaded(index, saved.seq, saved.seq)
         latest = await self._source.latest_change()
-        if saved.seq > latest or not await self._catch_up(partition, loaded, latest):
+        if saved.seq > latest or not await self._history.catch_up(partition, loaded, latest):
             return None
         return loaded if await self._agrees(partition, index) else None
 
@@ -234,49 +203,19 @@ class Partitions:
         return np.array_equal(ids[order], true_ids) and np.allclose(vectors[order], true_vectors, atol=ALIKE)
 
     async def _rebuild(self, partition: str) -> Loaded:
-        # The number first: changes that come between the two are in the vectors, and applied once more.
-        seq = await self._source.latest_change()
-        if seq < self._seq:
-            self._start_over(seq)  # the source was emptied: nothing in memory is of it
+        seq = await self._history.beginning()
         ids, vectors = await self._source.vectors(partition)
         loaded = Loaded(ExactIndex(self._dimension, half=True), seq)
         await self._add(loaded, ids, vectors)
         return loaded
 
-    async def _catch_up(self, partition: str, loaded: Loaded, seq: int) -> bool:
-        """Apply the changes up to `seq`, or to where the others are; False: they are forgotten."""
-        while loaded.seq < max(seq, self._seq):
-            changes = await self._source.changes(loaded.seq)
-            if not changes:
-                return False
-            await self._change(partition, loaded, [change for change in changes if change[1] == partition])
-            loaded.seq = changes[-1][0]
-        return True
-
-    async def _apply(self, changes: Sequence[Change]) -> None:
-        by_partition: defaultdict[str, list[Change]] = defaultdict(list)
-        for change in changes:
-            by_partition[change[1]].append(change)
-        present = [(name, self._loaded[name]) for name in by_partition if name in self._loaded]
-        # Told before it is done: a partition that is being loaded takes these changes by itself.
-        self._seq = max(self._seq, changes[-1][0])
-        try:
-            for partition, loaded in present:
-                await self._change(partition, loaded, by_partition[partition])
-                self._weigh(partition, loaded)
-        except BaseException:
-            for partition, loaded in present:
-                self._drop(partition, loaded)  # it may have missed a change, and loads again
-            raise
-
-    async def _change(self, partition: str, loaded: Loaded, changes: Sequence[Change]) -> None:
-        removed = {number for _, _, number, is_removed in changes if is_removed}
-        if removed:
-            await loaded.index.remove(sorted(removed))
-        last = {number: is_removed for _, _, number, is_removed in changes}
-        added = [number for number, is_removed in last.items() if not is_removed and number not in loaded.index]
+    async def _take(self, partition: str, loaded: Loaded, news: News) -> None:
+        if news.removed:
+            await loaded.index.remove(news.removed)
+        added = [number for number in news.added if number not in loaded.index]
         if added:
             await self._add(loaded, *await self._source.vectors(partition, added))
+        self._weigh(partition, loaded)
 
     async def _add(self, loaded: Loaded, ids: ArrayLike, vectors: ArrayLike) -> None:
         if not np.size(ids):
@@ -294,16 +233,10 @@ class Partitions:
         self._nbytes += nbytes - loaded.nbytes
         loaded.nbytes = nbytes
         while self._nbytes > self._max_bytes and len(self._loaded) > 1:
-            self._drop(*next(iter(self._loaded.items())))
+            self._drop(next(iter(self._loaded)))
 
-    def _drop(self, partition: str, loaded: Loaded) -> None:
-        if self._loaded.get(partition) is loaded:
-            del self._loaded[partition]
-            self._nbytes -= loaded.nbytes
-            if isinstance(loaded.index, FaissIndex):
-                loaded.index.close()
-
-    def _start_over(self, seq: int) -> None:
-        for partition, loaded in list(self._loaded.items()):
-            self._drop(partition, loaded)
-        self._seq = seq
+    def _drop(self, partition: str) -> None:
+        loaded = self._loaded.pop(partition)
+        self._nbytes -= loaded.nbytes
+        if isinstance(loaded.index, FaissIndex):
+            loaded.index.close()

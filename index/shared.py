@@ -10,15 +10,15 @@ import asyncio
 import hashlib
 import logging
 import secrets
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
 from index.base import IndexFailed
+from index.history import History, VectorSource
 from index.marked import MarkedShards
-from index.partitions import VectorSource
 from index.redis import Kept, nearest
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from index.base import Neighbour
-    from index.partitions import Change
+    from index.history import News
     from index.servers import Servers, Standing
 
 log = logging.getLogger(__name__)
@@ -52,10 +52,14 @@ class NamedSource(VectorSource, Protocol):
 
 @dataclass(slots=True, eq=False)
 class Opened:
-    """A partition whose sets are known to be complete. empty: those of them that have nothing to hold."""
+    """A partition whose sets are known to be complete. seq: they hold all changes up to this one.
+
+    empty: those of the sets that have nothing to hold.
+    """
 
     shards: MarkedShards
     standings: tuple[Standing, ...]
+    seq: int
     empty: frozenset[int] = frozenset()
     is_used: bool = True
 
@@ -85,8 +89,7 @@ class SharedPartitions:
         self._names = (source.identity, fingerprint, kept.value, str(shards))
         self._opened: OrderedDict[str, Opened] = OrderedDict()
         self._opening: dict[str, asyncio.Task[Opened]] = {}
-        self._seq = 0
-        self._following = asyncio.Lock()
+        self._history: History[Opened] = History(source, self._opened, self._take, self._drop)
 
     async def search(self, partition: str, vector: ArrayLike, k: int) -> list[Neighbour]:
         """The k nearest within the partition, nearest first; [] where it is unknown, or still being built.
@@ -121,16 +124,7 @@ class SharedPartitions:
 
     async def follow(self) -> None:
         """Catch up with what this and other processes wrote. Cheap when nothing changed. Raises IndexFailed."""
-        async with self._following:
-            latest = await self._source.latest_change()
-            if not self._opened or latest < self._seq:
-                self._start_over(latest)
-            while self._seq < latest:
-                changes = await self._source.changes(self._seq)
-                if changes:
-                    await self._apply(changes)
-                else:
-                    self._start_over(latest)
+        await self._history.follow()
 
     async def save(self) -> None:
         """Mark the sets in use with what they hold, so that others need not go through it. Raises IndexFailed."""
@@ -175,11 +169,11 @@ class SharedPartitions:
         if seq is not None and not await self._agrees(partition, shards):
             await shards.unmark()
             seq = None
-        while seq is None or (seq := await self._catch_up(partition, shards, seq)) is None:
+        opened = None if seq is None else Opened(shards, standings, seq)
+        while opened is None or not await self._history.catch_up(partition, opened, await self._source.latest_change()):
             await shards.unmark()
-            seq = await self._build_alone(partition, shards)
-        # No await since the last look at self._seq: what comes later is applied to it as to the others.
-        opened = self._opened[partition] = Opened(shards, standings)
+            opened = Opened(shards, standings, await self._build_alone(partition, shards))
+        self._opened[partition] = opened
         if len(self._opened) > MOST_OPEN:
             self._opened.popitem(last=False)
         return opened
@@ -208,54 +202,20 @@ class SharedPartitions:
             await asyncio.sleep(AGAIN_S)
 
     async def _build(self, partition: str, shards: MarkedShards, mine: str) -> int:
-        # The number first: changes that come between the two are in the vectors, and looked at once more.
-        seq = await self._source.latest_change()
-        if seq < self._seq:
-            self._start_over(seq)  # the source was emptied
+        seq = await self._history.beginning()
         await shards.replace(*await self._source.vectors(partition), seq, mine)
         return seq
 
-    async def _catch_up(self, partition: str, shards: MarkedShards, seq: int) -> int | None:
-        """Apply the changes up to now, or to where the others are; the newest's number, None: they are forgotten."""
-        latest = await self._source.latest_change()
-        while True:
-            changes = await self._source.changes(seq)
-            if changes is None:
-                return None
-            if changes:
-                await self._change(partition, shards, [change for change in changes if change[1] == partition])
-                seq = changes[-1][0]
-            if not changes or seq >= max(latest, self._seq):
-                return seq
-
-    async def _apply(self, changes: Sequence[Change]) -> None:
-        by_partition: defaultdict[str, list[Change]] = defaultdict(list)
-        for change in changes:
-            by_partition[change[1]].append(change)
-        present = [(name, self._opened[name]) for name in by_partition if name in self._opened]
-        # Told before it is done: a partition that is being opened takes these changes by itself.
-        self._seq = max(self._seq, changes[-1][0])
-        try:
-            for partition, opened in present:
-                opened.empty = frozenset()
-                await self._change(partition, opened.shards, by_partition[partition])
-        except BaseException:
-            for partition, _ in present:
-                self._opened.pop(partition, None)  # it may have missed a change, and goes through them again
-            raise
-
-    async def _change(self, partition: str, shards: MarkedShards, changes: Sequence[Change]) -> None:
+    async def _take(self, partition: str, opened: Opened, news: News) -> None:
         """Most additions are there by now, from whoever wrote them."""
-        removed = sorted({number for _, _, number, is_removed in changes if is_removed})
-        if removed:
-            await shards.remove(removed)
-        last = {number: is_removed for _, _, number, is_removed in changes}
-        added = [number for number, is_removed in last.items() if not is_removed]
-        missing = sorted(set(added) - await shards.present(added))
+        opened.empty = frozenset()
+        if news.removed:
+            await opened.shards.remove(news.removed)
+        missing = sorted(set(news.added) - await opened.shards.present(news.added))
         if missing:
             ids, vectors = await self._source.vectors(partition, missing)
             if ids.size:
-                await shards.add(ids, vectors)
+                await opened.shards.add(ids, vectors)
 
     async def _has_lost(self, partition: str, opened: Opened, bare: frozenset[int]) -> bool:
         """Whether one of the sets that gave nothing should have: a server may have been emptied, or made room."""
@@ -271,9 +231,7 @@ class SharedPartitions:
         await opened.shards.unmark()
 
     async def _mark(self, partition: str, opened: Opened) -> None:
-        async with self._following:  # between two pieces of history, so that it holds all up to `seq`
-            seq = self._seq
-        if not await opened.shards.mark(seq):
+        if not await opened.shards.mark(await self._history.told()):
             self._opened.pop(partition, None)  # it may have lost something
 
     def _shards_of(self, partition: str) -> MarkedShards:
@@ -282,6 +240,5 @@ class SharedPartitions:
         digests = [hashlib.sha256(name.encode()).hexdigest()[:32] for name in names]
         return MarkedShards(self._servers, digests, self._dimension, self._kept)
 
-    def _start_over(self, seq: int) -> None:
-        self._opened.clear()
-        self._seq = seq
+    def _drop(self, partition: str) -> None:
+        del self._opened[partition]

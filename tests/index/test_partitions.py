@@ -141,7 +141,7 @@ async def test_following_twice_and_following_what_was_added_here_changes_nothing
     await partitions.add("a", ids, unit(2, seed=1))
     readings = log.readings
     await partitions.follow()
-    await partitions.apply(log.history)
+    await partitions.follow()
     assert log.readings == readings
     assert len(await found(partitions, "a")) == 5
 
