@@ -41,6 +41,25 @@ def test_a_compact_table_is_copied_without_loss():
     assert np.array_equal(once, again)
 
 
+@pytest.mark.parametrize(("likeness", "off"), [(1.0, 2.5e-4), (0.9, 3e-4)])
+def test_the_more_alike_the_more_exact_a_compact_table_is(likeness, off):
+    vectors, others = unit(2_000), unit(2_000, seed=1)
+    rows = table(Form.COMPACT, vectors)
+    queries = likeness * vectors + np.sqrt(1 - likeness**2) * others
+    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    kept = np.array(list(rows.vectors(range(2_000)).values()))
+    assert np.std(np.einsum("ij,ij->i", kept - vectors, queries)) <= off
+
+
+def test_what_does_not_fit_the_ranges_is_kept_nearly_as_exactly():
+    usual, queer = unit(500), unit(500, seed=1)
+    usual[:, :20] /= 3
+    rows = table(Form.COMPACT, queer, like=table(Form.FLAT, usual))
+    kept = np.array(list(rows.vectors(range(500)).values()))
+    cut_off = np.einsum("ij,ij->i", kept, queer)
+    assert np.abs(cut_off - 1).max() <= 2e-3
+
+
 @pytest.mark.parametrize("form", [Form.GRAPH, Form.COMPACT])
 def test_a_graph_comes_back_in_its_form_and_takes_more(form):
     vectors = unit(600)
