@@ -6,6 +6,7 @@ import faiss
 import numpy as np
 import pytest
 
+from index import table as adapter
 from index.base import SnapshotUnusable
 from index.table import Form, Table
 
@@ -58,6 +59,33 @@ def test_what_does_not_fit_the_ranges_is_kept_nearly_as_exactly():
     kept = np.array(list(rows.vectors(range(500)).values()))
     cut_off = np.einsum("ij,ij->i", kept, queer)
     assert np.abs(cut_off - 1).max() <= 2e-3
+
+
+def where(rows):
+    """Where FAISS's arrays lie."""
+    return [faiss.rev_swig_ptr(held.data(), held.size()).ctypes.data for held in adapter._arrays(rows._rows)]
+
+
+@pytest.mark.parametrize("form", Form)
+def test_rows_for_which_room_was_made_move_nothing(form):
+    vectors = unit(2_000)
+    rows = table(form, vectors[:1_000])
+    rows.make_room()
+    before = where(rows)
+    rows.put(np.arange(1_000, 1_900), vectors[1_000:1_900])
+    assert where(rows) == before
+    assert [rows.search(vector, 1)[0].id for vector in vectors[:1_900:19]] == list(range(0, 1_900, 19))
+
+
+def test_a_small_table_is_never_full_and_a_large_one_is_until_room_is_made(monkeypatch):
+    rows = table(Form.GRAPH, unit(300))
+    assert not rows.is_full(1)
+    monkeypatch.setattr(adapter, "SOON_MOVED", 100_000)
+    assert rows.is_full(1)
+    rows.make_room()
+    assert not rows.is_full(270)
+    assert rows.is_full(271)
+    assert not Table.load(*rows.dump(), dimension=SIZE).is_full(1)
 
 
 @pytest.mark.parametrize("form", [Form.GRAPH, Form.COMPACT])
