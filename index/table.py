@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Self
 
@@ -10,6 +9,7 @@ import faiss as library
 import numpy as np
 
 from index.base import Neighbour, SnapshotUnusable
+from index.roll import GONE, Roll
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,8 +35,6 @@ MOST_STRETCHED = 2.0
 # FAISS moves an array that is full to a place of twice the size: 490 MB in 280 ms, so 8 MB in less than 5.
 SOON_MOVED = 8_000_000
 
-GONE = -1
-
 
 class Form(IntEnum):
     """How rows are kept, from few to many: in float32, every one compared; in a graph, in float16; in a graph, in int8.
@@ -59,22 +57,21 @@ class Table:
 
     def __init__(self, dimension: int, form: Form) -> None:
         self.form = form
-        self._ids = array("q")
-        self._row_of: dict[int, int] = {}
+        self._roll = Roll()
         self._living: faiss.SearchParameters | None = None
         self._rows = _empty(dimension, form)
         self._room = 0  # rows for which there is room, as far as is known
 
     def __len__(self) -> int:
-        return len(self._row_of)
+        return len(self._roll)
 
     def __contains__(self, number: int) -> bool:
-        return number in self._row_of
+        return number in self._roll
 
     @property
     def height(self) -> int:
         """Rows, dead ones too."""
-        return len(self._ids)
+        return self._roll.height
 
     @property
     def dead(self) -> int:
@@ -82,11 +79,11 @@ class Table:
 
     @property
     def nbytes(self) -> int:
-        """Vectors, links (2 × NEIGHBOURS of 4 bytes, and upper levels), ids, and the dictionary of ids."""
+        """Vectors, links (2 × NEIGHBOURS of 4 bytes, and upper levels), and what the roll takes."""
         links = 0 if self.form is Form.FLAT else 8 * NEIGHBOURS + 20
         a_component = (4, 2, 1)[self.form]
-        per_row: int = a_component * self._rows.d + links + 8
-        return self.height * per_row + 100 * len(self)
+        per_row: int = a_component * self._rows.d + links
+        return self.height * per_row + self._roll.nbytes
 
     def is_full(self, n: int) -> bool:
         """Whether FAISS may have to move its arrays to take n more, for longer than a search should wait."""
@@ -119,10 +116,7 @@ class Table:
     def put(self, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
         faiss.omp_set_num_threads(1)
         self._rows.add(self._stretched(vectors) if self.form is Form.COMPACT else vectors)
-        for number in ids.tolist():
-            self._bury(number)
-            self._row_of[number] = len(self._ids)
-            self._ids.append(number)
+        self._roll.append(ids.tolist())
         self._living = None
 
     def _stretched(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -139,41 +133,33 @@ class Table:
         return stretched
 
     def remove(self, ids: NDArray[np.int64]) -> int:
-        removed = sum(self._bury(number) for number in ids.tolist())
+        removed = sum(self._roll.strike(number) for number in ids.tolist())
         if removed:
             self._living = None
         return removed
 
-    def _bury(self, number: int) -> bool:
-        row = self._row_of.pop(number, None)
-        if row is None:
-            return False
-        self._ids[row] = GONE
-        return True
-
     def search(self, query: NDArray[np.float32], k: int) -> list[Neighbour]:
-        if not self._row_of:
+        if not len(self):
             return []
         # Two threads take 1 ms for what one does in 0.7, and 16 ms beside other work, for OpenMP's threads
         # wait for each other. The setting belongs to the calling thread.
         faiss.omp_set_num_threads(1)
         similarities, rows = self._rows.search(query[None], min(k, len(self)), params=self._parameters())
         return [
-            Neighbour(self._ids[row], similarity)
+            Neighbour(self._roll.id(row), similarity)
             for row, similarity in zip(rows[0].tolist(), similarities[0].clip(-1, 1).tolist(), strict=True)
-            if row != GONE
+            if row >= 0
         ]
 
     def vectors(self, ids: Sequence[int]) -> dict[int, NDArray[np.float32]]:
-        rows = {number: self._row_of[number] for number in ids if number in self._row_of}
+        rows = {number: row for number in ids if (row := self._roll.row(number)) is not None}
         if not rows:
             return {}
         return dict(zip(rows, self._rows.reconstruct_batch(np.fromiter(rows.values(), np.int64)), strict=True))
 
     def _parameters(self) -> faiss.SearchParameters:
         if self._living is None:
-            ids = np.frombuffer(self._ids, np.int64)
-            among = faiss.IDSelectorBitmap(np.packbits(ids != GONE, bitorder="little")) if self.dead else None
+            among = faiss.IDSelectorBitmap(self._roll.bitmap()) if self.dead else None
             self._living = (
                 faiss.SearchParameters(sel=among)
                 if self.form is Form.FLAT
@@ -183,13 +169,13 @@ class Table:
 
     def living(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Ids and vectors of those rows from `start` to before `stop` that are not dead."""
-        ids = np.array(self._ids[start:stop], dtype=np.int64)
+        ids = self._roll.ids(start, stop)
         vectors = self._rows.reconstruct_n(start, ids.size)
         return ids[ids != GONE], vectors[ids != GONE]
 
     def dump(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         """Each row's id, and the rows in FAISS's own format."""
-        return np.array(self._ids, dtype=np.int64), faiss.serialize_index(self._rows)
+        return self._roll.ids(), faiss.serialize_index(self._rows)
 
     @classmethod
     def load(cls, ids: NDArray[np.int64], blob: NDArray[np.uint8], dimension: int) -> Self:
@@ -203,8 +189,7 @@ class Table:
             raise SnapshotUnusable(f"no graph of {ids.size} rows in {dimension} dimensions; build it again")
         table = cls(dimension, form)
         table._hold(rows)
-        table._ids = array("q", ids.tobytes())
-        table._row_of = {number: row for row, number in enumerate(table._ids) if number != GONE}
+        table._roll = Roll.of(ids)
         return table
 
 
