@@ -7,6 +7,7 @@ another user, so that none takes the fast lane of requests that come again.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -29,11 +30,12 @@ if TYPE_CHECKING:
 SIZES = (1_000, 10_000, 100_000)
 
 
-def measure(sizes: Sequence[int] = SIZES) -> Findings:
+def measure(sizes: Sequence[int] = SIZES, kept: Path | None = None) -> Findings:
+    """kept: where what is filled stays for the next time, and is found."""
     log, replay = logs()
     asked = {"exact": prompts(log), "semantic": prompts(replay)}
     with stage() as here:
-        grown = {size: here.stack.enter_context(grown_service(here, log, size)) for size in sizes}
+        grown = {size: here.stack.enter_context(grown_service(here, log, size, kept)) for size in sizes}
         everywhere = {kind: _hits_of_all(grown.values(), questions, kind) for kind, questions in asked.items()}
         found = in_turn(
             {
@@ -84,14 +86,24 @@ def _what(kind: str, size: int) -> str:
 
 
 @contextmanager
-def grown_service(here: Stage, log: Path, size: int) -> Iterator[Grown]:
-    """A service with so many phrasings in its cache. It is filled on all cores."""
-    folder = here.folder / str(size)
-    folder.mkdir()
-    port = free_port()
-    config = write(folder / "cacheguard.yaml", {**SETTINGS, "server": {"port": port}})  # JSON is YAML
-    grow = [sys.executable, "-m", "tests.benchmarks.growing", config, str(log), str(size)]
+def grown_service(here: Stage, log: Path, size: int, kept: Path | None) -> Iterator[Grown]:
+    """A service with so many phrasings in its cache."""
+    folder, port = (kept or here.folder) / str(size), free_port()
     with pinned(here.cores.asking | here.cores.measured):
-        subprocess.run(grow, cwd=folder, check=True, env=environment())
+        filled(folder, log, size)
+    config = write(folder / "cacheguard.yaml", {**SETTINGS, "server": {"port": port}})  # JSON is YAML
     with server([PROGRAM, "serve", "--config", config], port, folder, here.cores.measured) as child:
         yield Grown(port, child.pid)
+
+
+def filled(folder: Path, log: Path, size: int) -> None:
+    """Fill a store there, unless one is."""
+    whole = folder / "whole"
+    if whole.exists():
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    config = write(folder / "cacheguard.yaml", SETTINGS)
+    grow = [sys.executable, "-m", "tests.benchmarks.growing", config, str(log), str(size)]
+    subprocess.run(grow, cwd=folder, check=True, env=environment())
+    whole.touch()
