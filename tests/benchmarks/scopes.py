@@ -22,6 +22,8 @@ from tests.benchmarks.index_size import resident
 from tests.benchmarks.load import Timing
 
 SCOPES, IN_ONE, K, DIMENSION = 100_000, 10, 20, 384
+# Scopes written at a time.
+AT_ONCE = 500
 
 
 def vectors_of(scope: int) -> np.ndarray:
@@ -30,10 +32,14 @@ def vectors_of(scope: int) -> np.ndarray:
 
 
 async def fill(store: SqliteStore, scopes: int) -> None:
-    for scope in range(scopes):
-        answer = Answer(f"a{scope}", f"scope {scope}", f"tenant {scope}", "default", "Yes.", Provenance("log"), 0, 0)
-        rows = enumerate(vectors_of(scope))
-        await store.keep(answer, [NewPhrasing(f"{n}", f"question {n}", Origin.LOG, 0, row) for n, row in rows])
+    for start in range(0, scopes, AT_ONCE):
+        await asyncio.gather(*(fill_one(store, scope) for scope in range(start, min(start + AT_ONCE, scopes))))
+
+
+async def fill_one(store: SqliteStore, scope: int) -> None:
+    answer = Answer(f"a{scope}", f"scope {scope}", f"tenant {scope}", "default", "Yes.", Provenance("log"), 0, 0)
+    rows = enumerate(vectors_of(scope))
+    await store.keep(answer, [NewPhrasing(f"{n}", f"question {n}", Origin.LOG, 0, row) for n, row in rows])
 
 
 def measure() -> Findings:
