@@ -22,7 +22,7 @@ from tests.benchmarks.report import WIDTH, notes, table
 # Each measures what the service costs against a floor, a goal for each line, and gives Findings.
 QUICK = ("exact", "semantic", "embedder", "misses", "streams", "growth", "starting")
 # The same, for many minutes.
-SLOW = ("million", "scopes", "growth_million")
+SLOW = ("million", "scopes", "growth_million", "precision")
 # The same, against programs of others, which are installed for it.
 PEERS = ("peers_exact", "peers_semantic", "peers_misses")
 # Each measures what is promised of hits, on the public question sets, in some minutes.
