@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from dataclasses import asdict
 from importlib.util import find_spec
-from pathlib import Path  # noqa: TC003 - typer reads it
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +16,7 @@ from cacheguard.cli.cached import SystemPromptFile, check_lasting, check_tenant,
 
 if TYPE_CHECKING:
     from cacheguard.settings import Settings
+    from cacheguard.settings.routes import Cache
     from cacheguard.stores.base import Store, StoredRule
     from cacheguard.tuning.labels import Gathered, Gathering
     from cacheguard.tuning.report import Report
@@ -26,32 +26,43 @@ BY = "tune"
 MAX_WRONG = 0.01
 
 
+OnRoute = Annotated[str, typer.Option("--route", metavar="R", help="Route whose rule is chosen.")]
+LabelsFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="F",
+        exists=True,
+        dir_okay=False,
+        help="A stream of labelled questions, or pairs, plain or gzipped; what feedback, judges and people said of "
+        "the route's answers is added to a stream.",
+    ),
+]
+MaxWrong = Annotated[
+    float | None,
+    typer.Option(metavar="SHARE", help="Largest share of wrong hits; else the route's max_wrong_hits, else 0.01."),
+]
+Confidence = Annotated[float, typer.Option(metavar="SHARE", help="How sure the promise is to be.")]
+Apply = Annotated[bool, typer.Option("--apply", help="Put the rule in force, for all running services.")]
+RollBack = Annotated[
+    bool, typer.Option("--roll-back", help="Put the rule before the present one in force again, and do no more.")
+]
+OfTenant = Annotated[str, typer.Option("--tenant", metavar="T", help="Who asks the questions of the file.")]
+ReportFile = Annotated[Path | None, typer.Option(metavar="F.json", help="Write all figures there.")]
+PlotFile = Annotated[Path | None, typer.Option(metavar="F.png", help="Draw the curve there.")]
+
+
 def tune(
     *,
-    route: Annotated[str, typer.Option(metavar="R", help="Route whose rule is chosen.")],
-    labels: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="F",
-            exists=True,
-            dir_okay=False,
-            help="A stream of labelled questions, or pairs, plain or gzipped; what feedback, judges and people said of "
-            "the route's answers is added to a stream.",
-        ),
-    ] = None,
-    max_wrong: Annotated[
-        float | None,
-        typer.Option(metavar="SHARE", help="Largest share of wrong hits; else the route's max_wrong_hits, else 0.01."),
-    ] = None,
-    confidence: Annotated[float, typer.Option(metavar="SHARE", help="How sure the promise is to be.")] = 0.95,
-    apply: Annotated[bool, typer.Option("--apply", help="Put the rule in force, for all running services.")] = False,
-    roll_back: Annotated[
-        bool, typer.Option("--roll-back", help="Put the rule before the present one in force again, and do no more.")
-    ] = False,
-    tenant: Annotated[str, typer.Option(metavar="T", help="Who asks the questions of the file.")] = "default",
+    route: OnRoute,
+    labels: LabelsFile = None,
+    max_wrong: MaxWrong = None,
+    confidence: Confidence = 0.95,
+    apply: Apply = False,
+    roll_back: RollBack = False,
+    tenant: OfTenant = "default",
     system_prompt_file: SystemPromptFile = None,
-    report: Annotated[Path | None, typer.Option(metavar="F.json", help="Write all figures there.")] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="F.png", help="Draw the curve there.")] = None,
+    report: ReportFile = None,
+    plot: PlotFile = None,
     config: ConfigFile = None,
 ) -> None:
     """Choose a route's decision rule from labelled questions, so that its promise holds.
@@ -65,27 +76,24 @@ def tune(
     settings = load_settings(config).settings
     check_lasting(settings)
     check_tenant(settings, tenant)
-    if route not in settings.routes:
-        raise typer.TyperException(f"there is no route {route!r}; known: {', '.join(settings.routes)}")
+    cache = _cache_of(settings, route)
     if apply or roll_back:
-        _check_decision(route, settings.routes[route].cache.decision)
+        _check_decision(route, cache.decision)
     if roll_back:
         print(asyncio.run(_roll_back(settings, route)))
         return
     _check_plot(plot)
-    if max_wrong is None:
-        max_wrong = settings.routes[route].cache.max_wrong_hits or MAX_WRONG
-    promise = _promise(max_wrong, confidence)
+    promise = _promise(cache.max_wrong_hits or MAX_WRONG if max_wrong is None else max_wrong, confidence)
     at = route, tenant, read_system_prompt(system_prompt_file)
     given = (labels, labels.stat().st_size) if labels else None
-    found, applied = asyncio.run(_tune(settings, given, at, promise, apply=apply))
-    _say(found, applied)
-    if report:
-        report.write_text(json.dumps(_as_json(found), indent=2, ensure_ascii=False) + "\n", "utf-8")
-    if plot:
-        from cacheguard.tuning.plot import draw
+    _say(*asyncio.run(_tune(settings, given, at, promise, apply=apply)), report, plot)
 
-        draw(found, plot)
+
+def _cache_of(settings: Settings, route: str) -> Cache:
+    """Raises typer.TyperException."""
+    if route not in settings.routes:
+        raise typer.TyperException(f"there is no route {route!r}; known: {', '.join(settings.routes)}")
+    return settings.routes[route].cache
 
 
 def _promise(max_wrong: float, confidence: float) -> Promise:
@@ -177,21 +185,21 @@ async def _in_force_again(store: Store, rule: StoredRule) -> str:
     return f"route {rule.route!r}: the rule of version {rule.version} is in force again, as version {now.version}"
 
 
-def _say(report: Report, applied: StoredRule | None) -> None:
-    from cacheguard.tuning.report import said
+def _say(found: Report, applied: StoredRule | None, file: Path | None, plot: Path | None) -> None:
+    """To people, and into the files that were asked for."""
+    from cacheguard.tuning.report import as_json, said
 
-    for line in said(report):
+    for line in said(found):
         print(line)
     print()
     if applied:
         back = "; --roll-back takes it back" if applied.version > 1 else ""
-        print(f"in force on route {report.route!r} as version {applied.version}{back}")
+        print(f"in force on route {found.route!r} as version {applied.version}{back}")
     else:
         print("nothing changed: --apply puts the rule in force")
+    if file:
+        file.write_text(json.dumps(as_json(found), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    if plot:
+        from cacheguard.tuning.plot import draw
 
-
-def _as_json(report: Report) -> dict[str, object]:
-    fields = asdict(report)
-    for name in ("curve", "weights", "needed"):
-        fields[name] = [one._asdict() for one in getattr(report, name)]
-    return fields | {"chosen": report.chosen and report.chosen._asdict()}
+        draw(found, plot)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cacheguard.tuning.guarantee import labels_needed, upper_bound
@@ -191,3 +191,11 @@ def _shown(report: Report) -> Sequence[Row]:
     most = max((row.hit_rate for row in report.curve), default=0.0)
     loosest = {math.ceil(_ROWS * row.hit_rate / most): row for row in report.curve}
     return sorted({*loosest.values(), *([report.chosen] if report.chosen else [])}, reverse=True)
+
+
+def as_json(report: Report) -> dict[str, object]:
+    """All of it, for programs."""
+    fields = asdict(report)
+    for name in ("curve", "weights", "needed"):
+        fields[name] = [one._asdict() for one in getattr(report, name)]
+    return fields | {"chosen": report.chosen and report.chosen._asdict()}

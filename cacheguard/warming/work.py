@@ -73,7 +73,9 @@ class Work:
     def __init__(self, path: Path, dimension: int) -> None:
         self._dimension = dimension
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)  # it holds prompts
+        self._paths = (path, path.with_suffix(".f32"), path.with_name(path.name + "-wal"))
+        for held in self._paths[:2]:
+            held.touch(mode=0o600)  # prompts, and what they could be guessed by; SQLite makes the third like the first
         self._db = sqlite3.connect(path, isolation_level=None, timeout=0)
         try:
             # One process at a time; a kill loses nothing that was committed, a power cut the end.
@@ -85,7 +87,6 @@ class Work:
             self._db.close()
             raise FileUnusable(f"{path} is in use: another warming of the same logs is under way ({exc})") from None
         self._vectors = path.with_suffix(".f32").open("a+b")
-        self._paths = (path, path.with_suffix(".f32"), path.with_name(path.name + "-wal"))
 
     def close(self) -> None:
         self._db.close()

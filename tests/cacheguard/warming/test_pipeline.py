@@ -238,6 +238,13 @@ async def test_two_warmings_of_the_same_logs_at_once_are_refused(warmed, tmp_pat
         await warmed(*lines, folder=tmp_path / "work", resume=True)
 
 
+async def test_work_in_progress_is_nobody_elses_to_read(tmp_path):
+    with closing(Work(tmp_path / "work.db", 4)):
+        files = list(tmp_path.iterdir())
+        assert {path.suffix for path in files} >= {".db", ".f32"}
+        assert {path.stat().st_mode & 0o077 for path in files} == {0}
+
+
 async def test_later_turns_are_kept_where_the_route_finds_them_and_nowhere_else(warmed, store, place):
     first = {"role": "user", "content": "What is throat cancer?"}
     told = {"role": "assistant", "content": "A tumour of the throat."}
