@@ -24,7 +24,7 @@ class Engine(Protocol):
         ...
 
     def neighbours(self, rows: Rows, blocks: Iterable[Block]) -> AsyncIterator[Near]:
-        """Of blocks of places in their scopes, in their order. rows: gives vectors by places."""
+        """Of blocks of places, and their scopes up to their ends, in their order. rows: gives vectors by places."""
         ...
 
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from cacheguard.place import Place
     from cacheguard.stores.base import Known, Store
+    from cacheguard.warming.places import Grouped
     from cacheguard.warming.report import Report
     from cacheguard.warming.settling import Settled
-    from cacheguard.warming.work import Chosen
 
 TIER: Final = "log"
 # Questions kept at a time, as one change of the store.
@@ -34,7 +34,7 @@ _BY_TEXT: Final = "text:sha256:"
 class Member:
     """A question of a group, with the group's answer. vector: None: exact matches only."""
 
-    question: Chosen
+    question: Grouped
     settled: Settled
     vector: NDArray[np.float32] | None
 

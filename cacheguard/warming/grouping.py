@@ -7,45 +7,33 @@ ones: the rule asks that an answer stands out among all that are near, and a gro
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from dataclasses import replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cacheguard.matching.confidence import Calibrated, default_model
-from cacheguard.matching.decide import Match
 from cacheguard.question import Question
-from cacheguard.types import Answer, Origin, Phrasing, Provenance
-from cacheguard.warming.settling import AGREE, agreement, sense_of
-from cacheguard.warming.work import text_id
+from cacheguard.warming.settling import AGREE, agreement
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from cacheguard.matching.decide import Rule
-    from cacheguard.warming.settling import Settled
+    from cacheguard.warming.matches import Known, Matches
+    from cacheguard.warming.places import Unit
 
 # How sure the rule must be of two questions, and of two whose answers say the same.
 ALONE: Final = 0.99
 AGREED: Final = 0.9
-# Below this cosine to the nearest placed question no rule was ever sure enough of any, and none is asked.
-_FLOOR: Final = 0.6
-# Least cosine to the question that founded the group, so that no group drifts.
+# Least cosine to the question that founded the group, so that no group drifts. Where none is as near, no rule is asked.
 COHESION: Final = 0.7
-_AMONG: Final = 20  # as many as the corridor looks at
-_REMEMBERED: Final = 8192
-
-
-class Unit(NamedTuple):
-    """A question that may join others. place: its row among the vectors."""
-
-    place: int
-    text: str
-    key: str
-    settled: Settled
+# Questions whose answers differ are asked about from this cosine on: of those of qqp_a, vira and banking77, the rule is
+# as sure as ALONE of none below 0.86.
+_ALIKE: Final = 0.8
 
 
 class Doubt(NamedTuple):
@@ -55,67 +43,63 @@ class Doubt(NamedTuple):
     other: Unit
 
 
-class Known(Protocol):
-    """What was read and embedded, by place."""
-
-    def unit(self, place: int) -> Unit: ...
-
-    def vector(self, place: int) -> NDArray[np.float32] | None:
-        """float32 (dimension,), unit length; None where the prompt was not read whole."""
-        ...
-
-
 class Grouping:
-    """Of one scope. rule: whom the questions alone must persuade. agreed: the same, where the answers agree already.
+    """Of one scope, whose places begin at `start`. rules: whom the questions alone must persuade, and whom where the
+    answers agree already. on_doubt: told of each doubt. now: Unix seconds.
 
-    A group is named by the place of the question that founded it. now: Unix seconds.
+    A group is named by the place of the question that founded it.
     """
 
-    def __init__(self, known: Known, rule: Rule, agreed: Rule, now: float) -> None:
+    def __init__(
+        self,
+        start: int,
+        known: Known,
+        matches: Matches,
+        rules: tuple[Rule, Rule],
+        *,
+        on_doubt: Callable[[Doubt], None],
+        now: float,
+    ) -> None:
+        self._start = start
         self._known = known
-        self._rule = rule
-        self._agreed = agreed
+        self._matches = matches
+        self._rule, self._agreed = rules
+        self._on_doubt = on_doubt
         self._now = now
-        self._group: dict[int, int] = {}  # by place; a group that went into another one names that as its own
-        self._by_answer: dict[int, int] = {}  # founders, by hash of an id of the log's or of an answer's text
-        self._sense = lru_cache(_REMEMBERED)(lambda place: sense_of(known.unit(place).settled.text))
+        self._groups = array("q")  # by place; a group that went into another one names that as its own
         self._votes: Counter[tuple[int, int]] = Counter()
-        self.doubts: list[Doubt] = []
 
-    def place(self, place: int, near: Sequence[tuple[int, float]]) -> None:
-        """Find the group that the question joins, or let it found one. near: places and cosines, nearest first."""
-        unit = self._known.unit(place)
-        answer = text_id(f"id:{unit.settled.id}" if unit.settled.id else f"text:{unit.settled.text}")
-        founder = self._by_answer.setdefault(answer, place)
-        self._group[place] = self.group_of(founder) if founder != place else place
-        if not unit.settled.id:
+    def place(self, unit: Unit, near: Sequence[tuple[int, float]]) -> None:
+        """Find the group that the next place joins, or let it found one. near: places before it and cosines, nearest
+        first.
+        """
+        self._groups.append(unit.place if unit.sibling == unit.place else self.group_of(unit.sibling))
+        if not unit.id and near and near[0][1] >= COHESION:
             self._join(unit, near)
 
     def group_of(self, place: int) -> int:
-        while (group := self._group[place]) != place:
+        while (group := self._groups[place - self._start]) != place:
             place = group
         return place
 
     def _join(self, unit: Unit, near: Sequence[tuple[int, float]]) -> None:
-        placed = [(at, cosine) for at, cosine in near if at in self._group][:_AMONG]
-        vector = self._known.vector(unit.place) if placed and placed[0][1] >= _FLOOR else None
+        vector = self._known.vector(unit.place)
         if vector is None:
             return
         mine = self.group_of(unit.place)
-        groups = {at: self.group_of(at) for at, _ in placed}
+        groups = {at: self.group_of(at) for at, _ in near}
         agreeing = {group for group in set(groups.values()) if group == mine or self._agree(unit.place, group)}
-        matches = [
-            as_match(self._known, at, mine if groups[at] in agreeing else groups[at], cosine, self._now)
-            for at, cosine in placed
-        ]
+        if near[0][1] < _ALIKE and agreeing <= {mine}:
+            return
+        matches = self._matches.of(near, lambda at: mine if groups[at] in agreeing else groups[at])
         question = Question(unit.text, unit.key)
         best = self._agreed.judge(question, matches, self._now, vector)[0]
-        group = self.group_of(best.match.phrasing.id)
+        group = groups[best.match.phrasing.id]
         if not best.accepted or not self._is_of_one_piece(vector, group):
             return
         if group in agreeing and group != mine:
             if mine == unit.place:
-                self._group[mine] = group
+                self._put(mine, group)
             else:
                 self._votes[min(mine, group), max(mine, group)] += 1
         elif (
@@ -124,35 +108,34 @@ class Grouping:
             and self._rule.reconsider(question, best, matches, self._now).accepted
         ):
             other = self._known.unit(group)
-            if other.settled.score > unit.settled.score:
-                self._group[mine] = group  # people praised that answer more
+            if other.score > unit.score:
+                self._put(mine, group)  # people praised that answer more
             else:
-                self.doubts.append(Doubt(unit, other))
+                self._on_doubt(Doubt(unit, other))
 
     def unite(self) -> None:
         """Join groups, when all is placed, where half of the smaller one's questions would be the other's."""
-        sizes = Counter(map(self.group_of, self._group))
+        start = self._start
+        sizes = array("q", [0]) * len(self._groups)  # by founder
+        for place in range(start, start + len(self._groups)):
+            sizes[self.group_of(place) - start] += 1
         for (one, other), votes in sorted(self._votes.items(), key=lambda row: (-row[1], row[0])):
-            mine, its = sorted((self.group_of(one), self.group_of(other)), key=lambda group: (-sizes[group], group))
+            ends = self.group_of(one), self.group_of(other)
+            mine, its = sorted(ends, key=lambda group: (-sizes[group - start], group))
             # Of a group that has grown since, half is more.
-            if mine != its and 2 * votes >= sizes[its] and self._agree(mine, its):
-                self._group[its] = mine
-                sizes[mine] += sizes.pop(its)
+            if mine != its and 2 * votes >= sizes[its - start] and self._agree(mine, its):
+                self._put(its, mine)
+                sizes[mine - start] += sizes[its - start]
+
+    def _put(self, founder: int, group: int) -> None:
+        self._groups[founder - self._start] = group
 
     def _agree(self, place: int, group: int) -> bool:
-        return agreement(self._sense(place), self._sense(group)) >= AGREE
+        return agreement(self._matches.sense(place), self._matches.sense(group)) >= AGREE
 
     def _is_of_one_piece(self, vector: NDArray[np.float32], founder: int) -> bool:
         first = self._known.vector(founder)
         return first is not None and float(vector @ first) >= COHESION
-
-
-def as_match(known: Known, place: int, founder: int, cosine: float, now: float) -> Match:
-    """The question at a place as the rule sees a phrasing of the group's answer, which is named by its founder."""
-    unit = known.unit(place)
-    answer = Answer(str(founder), "", "", "", "", _NOBODY, now, now)
-    phrasing = Phrasing(place, answer.id, "", unit.key, unit.text, Origin.LOG, now)
-    return Match(phrasing, answer, cosine, vector=known.vector(place))
 
 
 def rules_for(rule: Rule) -> tuple[Rule, Rule]:
@@ -165,6 +148,3 @@ def rules_for(rule: Rule) -> tuple[Rule, Rule]:
         return rule, rule
     alone = Calibrated(default_model(), ALONE, in_force.guards, near_exact=True)
     return alone, replace(alone, threshold=AGREED)
-
-
-_NOBODY: Final = Provenance("")

@@ -18,12 +18,13 @@ from cacheguard.warming.bad_lines import BadLines
 from cacheguard.warming.engine import Local
 from cacheguard.warming.estimate import estimate
 from cacheguard.warming.filling import BATCH, Filling, Member
-from cacheguard.warming.grouping import Grouping, Unit, rules_for
+from cacheguard.warming.grouping import Grouping, rules_for
 from cacheguard.warming.log import LeftOut
+from cacheguard.warming.matches import Known, Matches
 from cacheguard.warming.neighbours import blocks
 from cacheguard.warming.reading import AUTO, read
 from cacheguard.warming.report import Conflict, Report
-from cacheguard.warming.settling import Settled, Unsettled, settle
+from cacheguard.warming.settling import Unsettled, settle
 from cacheguard.warming.sifting import Personal, Sifting, Terms
 from cacheguard.warming.sources import Source, of_file
 from cacheguard.warming.work import Work
@@ -31,21 +32,18 @@ from cacheguard.warming.work import Work
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from cacheguard.place import Place
     from cacheguard.stores.base import Store
     from cacheguard.warming.engine import Engine
+    from cacheguard.warming.exchanges import Asked
+    from cacheguard.warming.grouping import Doubt
     from cacheguard.warming.log import Logged
-    from cacheguard.warming.work import Asked
     from embeddings.base import Embedder
 
 # Exchanges read between two commits: a tenth of a second's work to lose.
 _READ: Final = 1024
 # Questions embedded between two commits; sorted by length among so many, a run of the model pads little.
 _EMBEDDED: Final = 1024
-_REMEMBERED: Final = 8192
 
 
 class Progress(Protocol):
@@ -120,6 +118,7 @@ class _Warming:
         self._engine = engine
         self._now = now
         known = work.get("report", None)
+        self._known = Known(work)
         self._report = Report.from_json(known) if known else Report(dry_run=wish.dry_run)
 
     async def run(self, sources: Sequence[Source], store: Store) -> Report:
@@ -127,12 +126,11 @@ class _Warming:
         if not self._work.get("is_read", otherwise=False):
             await self._read(sources)
             self._settle()
-        await self._embed()
-        await self._compare()
-        known = _Known(self._work)
         if not self._work.get("is_grouped", otherwise=False):
-            self._group(known)
-        await self._keep(known, store)
+            await self._embed()
+            await self._compare()
+            self._group()
+        await self._keep(store)
         self._report.seconds += time.perf_counter() - begun
         return self._report
 
@@ -146,7 +144,9 @@ class _Warming:
             rows = islice(rows, report.lines, None)  # what was read before a kill
             while batch := list(islice(rows, _READ)):
                 asked = [one for row in batch if (one := await self._sifted(row, sifting, bad_lines))]
-                work.add(asked, report=report.as_json(), bad_lines=bad_lines.flushed())
+                with work.change():
+                    work.exchanges.add(asked)
+                    work.note(report=report.as_json(), bad_lines=bad_lines.flushed())
             report.bad_lines_file = str(bad_lines.path or "")
         if report.lines == report.bad + sum(report.left_out.values()):
             first = next(iter([*map(str, report.bad_lines), *report.left_out]), "there is no line in it")
@@ -169,105 +169,93 @@ class _Warming:
 
     def _settle(self) -> None:
         """Set aside what contradicts itself, and choose what is kept."""
-        work, report = self._work, self._report
-        aside = []
-        for question in work.contested():
-            settled = settle(work.candidates(question))
-            if isinstance(settled, Unsettled):
-                aside.append(question)
-                report.add_conflict(Conflict(work.text_asked(question), settled.texts))
-        work.set_aside(aside)
-        work.choose(at_least=self._wish.at_least, most=self._wish.most, is_read=True)
-        report.questions = work.questions
-        report.folded = work.exchanges - work.questions
-        report.rare = work.questions - work.chosen - report.conflicts
-        work.note(report=report.as_json())
+        work, exchanges, report = self._work, self._work.exchanges, self._report
+        with work.change():
+            exchanges.settle_uncontested()
+            for question in exchanges.contested():
+                settled = settle(exchanges.candidates(question))
+                if isinstance(settled, Unsettled):
+                    exchanges.set_aside(question)
+                    report.add_conflict(Conflict(exchanges.text_asked(question), settled.texts))
+                else:
+                    exchanges.settle(question, settled)
+            work.places.choose(at_least=self._wish.at_least, most=self._wish.most)
+            report.questions = exchanges.questions
+            report.folded = len(exchanges) - report.questions
+            report.rare = report.questions - len(work.places) - report.conflicts
+            work.note(is_read=True, report=report.as_json())
 
     async def _embed(self) -> None:
         work = self._work
-        self._progress.begin("Embedding", work.chosen - work.embedded)
-        rows = work.chosen_from(work.embedded)
-        batches = iter(lambda: [one.text for one in islice(rows, _EMBEDDED)], [])
-        async for embedded in self._engine.embed(batches):
-            cut = [at for at, was_cut in enumerate(embedded.cut) if was_cut]
-            work.put_vectors(embedded.vectors, cut)
-            self._progress.advance(len(embedded.vectors))
+        self._progress.begin("Embedding", len(work.places) - work.embedded)
+        rows = work.places.texts(work.embedded)
+        async for embedded in self._engine.embed(iter(lambda: list(islice(rows, _EMBEDDED)), [])):
+            work.put_vectors(embedded)
+            self._progress.advance(len(embedded.cut))
 
     async def _compare(self) -> None:
-        work = self._work
-        compared = work.get("compared", 0)
-        wanted = [
-            (block, (start, stop))
-            for start, stop in work.scopes()
+        """Each question with those before it in its scope."""
+        work, compared = self._work, self._work.get("compared", 0)
+        self._progress.begin("Comparing", len(work.places) - compared)
+        wanted = (
+            (block, (start, block[1]))
+            for start, stop in work.places.scopes()
             if stop - start > 1
             for block in blocks(start, stop)
             if block[0] >= compared
-        ]
-        self._progress.begin("Comparing", sum(stop - start for (start, stop), _ in wanted))
-        async for near in self._engine.neighbours(work.vectors, wanted):
-            work.put_near(near, compared=near.start + len(near.places))
-            self._progress.advance(len(near.places))
+        )
+        async for near in self._engine.neighbours(work.vectors.rows, wanted):
+            done = near.start + len(near.places)
+            with work.change():
+                work.places.put_near(near)
+                work.note(compared=done)
+            self._progress.advance(done - compared)
+            compared = done
+        self._progress.advance(len(work.places) - compared)
 
-    def _group(self, known: _Known) -> None:
+    def _group(self) -> None:
+        """Find what one answer is right for, and tell what to expect."""
         work, report = self._work, self._report
-        self._progress.begin("Grouping", work.chosen)
-        work.put_groups(self._groups(known), is_grouped=True)
-        report.groups = work.founders
-        report.saved_usd, report.saved_s = work.saved()
-        report.estimate = estimate(work, known, self._place.route.rule, self._now)
-        work.note(report=report.as_json())
+        self._progress.begin("Grouping", len(work.places))
+        matches = Matches(self._known, self._now)
+        with work.change():
+            work.places.put_groups(self._groups(matches))
+            report.groups = work.places.founders
+            report.saved_usd, report.saved_s = work.places.saved()
+            report.estimate = estimate(work, self._known, matches, self._place.route.rule, self._now)
+            work.note(is_grouped=True, report=report.as_json())
 
-    def _groups(self, known: _Known) -> Iterator[tuple[int, int]]:
-        alone, agreed = rules_for(self._place.route.rule)
-        for start, stop in self._work.scopes():
-            grouping = Grouping(known, alone, agreed, self._now)
-            for place, near in self._work.by_traffic(start, stop):
-                grouping.place(place, near)
+    def _groups(self, matches: Matches) -> Iterator[tuple[int, int]]:
+        """Places and the founders of their groups."""
+        places, rules = self._work.places, rules_for(self._place.route.rule)
+        for start, stop in places.scopes():
+            grouping = Grouping(start, self._known, matches, rules, on_doubt=self._doubted, now=self._now)
+            for unit, near in zip(places.units(start, stop), places.near(start, stop), strict=True):
+                grouping.place(unit, near)
                 self._progress.advance(1)
             grouping.unite()
             yield from ((place, grouping.group_of(place)) for place in range(start, stop))
-            for doubt in grouping.doubts:
-                texts = doubt.one.settled.text, doubt.other.settled.text
-                self._report.add_doubt(Conflict(doubt.one.text, texts, doubt.other.text))
 
-    async def _keep(self, known: _Known, store: Store) -> None:
+    def _doubted(self, doubt: Doubt) -> None:
+        texts = self._known.said(doubt.one.place), self._known.said(doubt.other.place)
+        self._report.add_doubt(Conflict(doubt.one.text, texts, doubt.other.text))
+
+    async def _keep(self, store: Store) -> None:
         work, report = self._work, self._report
-        kept, done = work.get("kept", -1), work.get("kept_questions", 0)
-        self._progress.begin("Looking up" if self._wish.dry_run else "Keeping", work.chosen - done)
+        done = work.get("kept_questions", 0)
+        self._progress.begin("Looking up" if self._wish.dry_run else "Keeping", len(work.places) - done)
         filling = Filling(self._place, store, report, self._now)
-        rows = work.groups(kept)
+        rows = work.places.groups(work.get("kept", -1))
+        settled = lru_cache(BATCH)(work.places.settled)
         while batch := list(islice(rows, BATCH)):
-            members = [Member(known.question(place), known.unit(founder).settled, known.vector(place))
-                       for founder, place in batch]  # fmt: skip
+            members = [Member(one, settled(one.founder), self._known.vector(one.place)) for one in batch]
             await filling.fill(members, dry_run=self._wish.dry_run)
             done += len(batch)
             # The last group may go on; what of it is kept already, a run that goes on finds in the cache.
-            work.note(kept=batch[-1][0] - 1, kept_questions=done, report=report.as_json())
+            work.note(kept=batch[-1].founder - 1, kept_questions=done, report=report.as_json())
             self._progress.advance(len(batch))
         if not self._wish.dry_run:
-            await filling.take_back(work.unsettled())
-
-
-class _Known:
-    """Questions, answers and vectors out of the database; those asked for lately are remembered."""
-
-    def __init__(self, work: Work) -> None:
-        self._work = work
-        self._cut = frozenset(work.get("cut", []))
-        self.unit = lru_cache(_REMEMBERED)(self._unit)
-        self.question = lru_cache(_REMEMBERED)(work.question)
-        self.vector = lru_cache(_REMEMBERED)(self._vector)
-
-    def _unit(self, place: int) -> Unit:
-        question = self.question(place)
-        settled = settle(self._work.candidates(question.id))
-        assert isinstance(settled, Settled)  # noqa: S101 - the others were set aside
-        if settled.id:
-            settled = settled.saying(self._work.text_of(settled.id))
-        return Unit(place, question.text, question.key, settled)
-
-    def _vector(self, place: int) -> NDArray[np.float32] | None:
-        return None if place in self._cut else self._work.vectors(place, place + 1)[0]
+            await filling.take_back(work.exchanges.unsettled())
 
 
 def _name(sources: Sequence[Source], wish: Wish, place: Place, embedder: Embedder) -> str:

@@ -54,41 +54,50 @@ def _always(text: str) -> bool:  # noqa: ARG001 - as the others
 
 
 # What each match holds: most texts have none of it, and are done in some microseconds.
-_LONG_OR_NAMED: Final = re.compile(r"[\w-]{14,}|PRIVATE KEY|(?i:passw|pwd|secret|token|api.?key)", re.ASCII)
-_AT: Final = re.compile("@")
+_LONG: Final = re.compile(r"[\w-]{14}", re.ASCII)
+_NAMES: Final = ("private key", "passw", "pwd", "secret", "token", "api")
 _DIGITS: Final = re.compile(r"\d\d")
 
 
 class _Kind(NamedTuple):
     name: str
-    mark: re.Pattern[str]
     pattern: re.Pattern[str]
     is_one: Callable[[str], bool]
 
     def found_in(self, text: str) -> Iterator[str]:
-        if self.mark.search(text):
-            yield from filter(self.is_one, (found[0] for found in self.pattern.finditer(text)))
+        return filter(self.is_one, (found[0] for found in self.pattern.finditer(text)))
 
 
 # In the order in which they are looked for: what is longer holds what is shorter.
-_KINDS: Final = (
-    _Kind("secret", _LONG_OR_NAMED, re.compile(_KEY), _always),
-    _Kind("e-mail address", _AT, re.compile(_EMAIL), _always),
-    _Kind("bank account", _DIGITS, re.compile(_IBAN), _mod_97),
-    _Kind("payment card", _DIGITS, re.compile(_CARD), _luhn),
-    _Kind("social security number", _DIGITS, re.compile(_SSN), _always),
-    _Kind("phone number", _DIGITS, re.compile(_PHONE), _always),
+_SECRET: Final = _Kind("secret", re.compile(_KEY), _always)
+_ADDRESS: Final = _Kind("e-mail address", re.compile(_EMAIL), _always)
+_NUMBERS: Final = (
+    _Kind("bank account", re.compile(_IBAN), _mod_97),
+    _Kind("payment card", re.compile(_CARD), _luhn),
+    _Kind("social security number", re.compile(_SSN), _always),
+    _Kind("phone number", re.compile(_PHONE), _always),
 )
 
 
 def personal_in(text: str) -> str:
     """What kind of personal data or secret it holds, "" for none."""
-    return next((kind.name for kind in _KINDS if any(kind.found_in(text))), "")
+    return next((kind.name for kind in _possible(text) if any(kind.found_in(text))), "")
 
 
 def blacked_out(text: str) -> str:
     """The text with the kind of what it held in its place: «write to [e-mail address]»."""
-    for kind in _KINDS:
+    for kind in _possible(text):
         for one in sorted(set(kind.found_in(text)), key=len, reverse=True):
             text = text.replace(one, f"[{kind.name}]")
     return text
+
+
+def _possible(text: str) -> Iterator[_Kind]:
+    """The kinds whose marks the text bears."""
+    lower = text.lower()
+    if any(name in lower for name in _NAMES) or _LONG.search(text):
+        yield _SECRET
+    if "@" in text:
+        yield _ADDRESS
+    if _DIGITS.search(text):
+        yield from _NUMBERS

@@ -32,12 +32,14 @@ class Estimate:
     """What a cache filled from the older nine tenths of the log would have made of the newest tenth.
 
     asked: its questions. exact, similar: those served. wrong: those served an answer that the log contradicts.
+    within_reach: those not served, though what came nearest has the right answer: what a tuned rule may serve at most.
     """
 
     asked: int
     exact: int
     similar: int
     wrong: int
+    within_reach: int = 0
 
     @property
     def served(self) -> int:

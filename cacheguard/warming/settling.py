@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass, replace
+import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cacheguard.matching.guards.negation import Negation
-from cacheguard.matching.guards.wording import content
+from cacheguard.matching.guards.wording import is_content, stem, words
 from cacheguard.question import fold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cacheguard.warming.work import Candidate
+    from cacheguard.warming.exchanges import Candidate
 
 # Of words in common from which two texts say the same: the cosine of their sets of content words. Their embeddings
 # would say it better, and cost more than all questions': answers are ten times as long.
@@ -32,19 +33,13 @@ _NEGATION: Final = Negation()
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The answer that a question has. id_: as in the log, "" where it names none."""
+    """The answer that a question has. id: as in the log, "" where it names none. score: what people said of it."""
 
     id: str
     text: str
-    last: int
     at: float | None
     model: str
-    score: int = 0
-    given: int = 1
-
-    def saying(self, text: str) -> Settled:
-        """The same with the text that its id has now."""
-        return replace(self, text=text)
+    score: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +50,12 @@ class Unsettled:
 
 
 class Sense(NamedTuple):
-    """What of an answer is compared with others. words: those that say what it is about, and its numbers."""
+    """What of an answer is compared with others. start: more of a long one than of any short one. key: the hash of all
+    of it, folded. words: those that say what it is about, and its numbers.
+    """
 
-    text: str
-    key: str
+    start: str
+    key: int
     numbers: frozenset[str]
     words: frozenset[str]
     is_json: bool
@@ -66,7 +63,9 @@ class Sense(NamedTuple):
 
 def sense_of(text: str) -> Sense:
     numbers = frozenset(found.strip(".,").replace(",", "") for found in _NUMBER.findall(text))
-    return Sense(text, fold(text), numbers, content(text[:_READ]) | numbers, _is_json(text))
+    # Read anew each time: what guards remember of texts is meant for questions, which are short.
+    said = {sys.intern(stem(word)) for word in words.__wrapped__(text[:_READ]) if is_content(word)}
+    return Sense(text[: _SHORT + 1], hash(fold(text)), numbers, frozenset(said | numbers), _is_json(text))
 
 
 def agreement(one: Sense, other: Sense) -> float:
@@ -76,7 +75,8 @@ def agreement(one: Sense, other: Sense) -> float:
     if one.numbers != other.numbers or one.is_json or other.is_json or not one.words or not other.words:
         return 0.0
     in_both = len(one.words & other.words) / math.sqrt(len(one.words) * len(other.words))
-    if in_both >= AGREE and max(len(one.text), len(other.text)) <= _SHORT and _NEGATION.differ(one.text, other.text):
+    are_short = max(len(one.start), len(other.start)) <= _SHORT
+    if in_both >= AGREE and are_short and _NEGATION.differ(one.start, other.start):
         return 0.0
     return in_both
 
@@ -104,7 +104,7 @@ def _among(candidates: Sequence[Candidate]) -> Settled | Unsettled:
     if len(candidates) == 1:
         return _settled(candidates[0])
     senses = [sense_of(one.text) for one in candidates]
-    agrees = [[agreement(one, other) >= AGREE for other in senses] for one in senses]
+    agrees = _agreements(senses)
     given = [one.given for one in candidates]
     backing = [sum(number for number, same in zip(given, row, strict=True) if same) for row in agrees]
     middle = max(range(len(candidates)), key=lambda at: (backing[at], candidates[at].last))
@@ -120,13 +120,22 @@ def _among(candidates: Sequence[Candidate]) -> Settled | Unsettled:
     return Unsettled((camp[-1].text, others[-1].text))
 
 
+def _agreements(senses: Sequence[Sense]) -> list[list[bool]]:
+    """Whether each of them agrees with each."""
+    agrees = [[True] * len(senses) for _ in senses]
+    for at, one in enumerate(senses):
+        for before in range(at):
+            agrees[at][before] = agrees[before][at] = agreement(one, senses[before]) >= AGREE
+    return agrees
+
+
 def _first_after(newest: Sequence[Candidate], before: Sequence[Candidate]) -> bool:
     """Whether nothing else was said since the newest answers began."""
     return min(one.last for one in newest) > max(one.last for one in before)
 
 
 def _settled(one: Candidate) -> Settled:
-    return Settled(one.source_id, one.text, one.last, one.at, one.model, one.praised - one.blamed, one.given)
+    return Settled(one.source_id, one.text, one.at, one.model, one.praised - one.blamed)
 
 
 def _is_json(text: str) -> bool:

@@ -16,9 +16,9 @@ from cacheguard.question import INSTRUCTIONS, NoQuestion, read_question
 from cacheguard.scope import bypass_reason, scope_of
 from cacheguard.types import Answer, Origin, Phrasing, Provenance
 from cacheguard.validation.base import first_objection
+from cacheguard.warming.exchanges import Asked
 from cacheguard.warming.log import Exchange, LeftOut
 from cacheguard.warming.privacy import blacked_out, personal_in
-from cacheguard.warming.work import Asked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

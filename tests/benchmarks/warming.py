@@ -17,11 +17,12 @@ import gzip
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -105,18 +106,27 @@ async def _rate(log: Path, chats: Path) -> Listing:
 def memory(folder: Path) -> Listing:
     rows = []
     for lines in (LINES, 10 * LINES):
-        log = write_log(folder / f"{lines}.jsonl", lines)
+        logs = [str(write_log(folder / f"{lines}.jsonl", lines)), str(write_chats(folder / "chats.jsonl"))]
         place = folder / f"run-{lines}"
         place.mkdir()
-        command = [PROGRAM, "warm", str(log), "--route", ROUTE, "--report", "report.json"]
-        child = subprocess.Popen(command, cwd=place, env=environment(), stdout=subprocess.DEVNULL)
-        _, status, usage = os.wait4(child.pid, 0)
-        assert status == 0, status
+        command = [PROGRAM, "warm", *logs, "--route", ROUTE, "--report", "report.json"]
+        with subprocess.Popen(command, cwd=place, env=environment(), stdout=subprocess.DEVNULL) as child:
+            most_mb = peak_mb(child)
+        assert child.returncode == 0, child.returncode
         report = json.loads((place / "report.json").read_text("utf-8"))
-        rows.append(
-            [f"{lines:,}", f"{report['questions']:,}", f"{usage.ru_maxrss / 1024:,.0f}", f"{report['seconds']:.0f}"]
-        )
+        rows.append([f"{report['lines']:,}", f"{report['questions']:,}", f"{most_mb:,.0f}", f"{report['seconds']:.0f}"])
     return Listing("memory", ["lines", "questions", "MB at most", "seconds"], rows)
+
+
+def peak_mb(child: subprocess.Popen[bytes]) -> float:
+    """The most memory that a process held until its end, as the kernel keeps it (VmHWM in proc(5))."""
+    most_kb = 0
+    while child.poll() is None:
+        with suppress(OSError):
+            status = Path(f"/proc/{child.pid}/status").read_text("utf-8")
+            most_kb = max([most_kb, *(int(kb) for kb in re.findall(r"VmHWM:\s+(\d+) kB", status))])
+        time.sleep(0.05)
+    return most_kb / 1024
 
 
 def kills(folder: Path) -> Listing:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from cacheguard.warming.exchanges import Candidate
 from cacheguard.warming.settling import AGREE, Settled, Unsettled, agreement, sense_of, settle
-from cacheguard.warming.work import Candidate
 
 
 def candidates(*rows):
