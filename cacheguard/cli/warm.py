@@ -8,7 +8,7 @@ import re
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
@@ -17,12 +17,14 @@ from cacheguard.cli.cached import SystemPromptFile, check_lasting, check_tenant,
 from cacheguard.cli.warm_options import (
     Address,
     BadLinesFile,
+    BudgetUsd,
     Columns,
     DryRun,
     Files,
     Format,
     IntoRoute,
     IntoTenant,
+    Judge,
     Limit,
     LogTenant,
     Machines,
@@ -31,6 +33,7 @@ from cacheguard.cli.warm_options import (
     OnEngine,
     Personal,
     PersonalData,
+    Reask,
     ReportFile,
     Resume,
     Since,
@@ -39,10 +42,13 @@ from cacheguard.cli.warm_options import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cacheguard.place import Place
     from cacheguard.settings import Settings
     from cacheguard.warming.engine import Engine
-    from cacheguard.warming.pipeline import Wish
     from cacheguard.warming.report import Report
+    from cacheguard.warming.review import Models
+    from cacheguard.warming.wish import Wish
+    from cacheguard.wiring import Service
 
 
 def warm(
@@ -60,6 +66,9 @@ def warm(
     personal: Personal = PersonalData.SKIP,
     dry_run: DryRun = False,
     resume: Resume = False,
+    judge: Judge = None,
+    reask: Reask = None,
+    budget_usd: BudgetUsd = None,
     engine: OnEngine = Machines.LOCAL,
     address: Address = None,
     bad_lines: BadLinesFile = None,
@@ -74,21 +83,22 @@ def warm(
 
     Example: [bold]cacheguard warm 'logs/*.jsonl.gz' --route faq --dry-run[/bold]
     """
-    from cacheguard.warming.pipeline import Wish
     from cacheguard.warming.sifting import Personal
+    from cacheguard.warming.wish import Wish
 
     settings = load_settings(config).settings
     check_lasting(settings)
     check_tenant(settings, tenant)
     if address and engine is not Machines.RAY:
         raise typer.TyperException("--address is a Ray cluster's: say --engine ray too")
+    asked = _asked(settings, judge, reask, budget_usd, dry_run=dry_run)
     taken = format_, _columns(columns or ()), _since(since), log_tenant, Personal(personal), min_count, limit
     folder = _folder(settings)
     bad_lines = bad_lines or folder / "bad-lines.jsonl"
     wish = Wish(*taken, folder=folder, resume=resume, dry_run=dry_run, bad_lines=bad_lines)
     at = route, tenant, read_system_prompt(system_prompt_file)
     on = (address or "local") if engine is Machines.RAY else None
-    _say(asyncio.run(_warm(settings, files, wish, at=at, on=on)), report)
+    _say(asyncio.run(_warm(settings, files, wish, at=at, on=on, asked=asked)), report)
 
 
 def _say(done: Report, file: Path | None) -> None:
@@ -100,8 +110,41 @@ def _say(done: Report, file: Path | None) -> None:
         file.write_text(json.dumps(figures(done), indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
+class _Asked(NamedTuple):
+    """Tiers that have a second look, and what that may cost."""
+
+    judge: str | None
+    again: str | None
+    budget_usd: float
+
+
+def _asked(
+    settings: Settings, judge: str | None, again: str | None, budget_usd: float | None, *, dry_run: bool
+) -> _Asked | None:
+    """Raises typer.TyperException for what is no model, and for spending without a limit."""
+    if not (judge or again):
+        return None
+    from cacheguard.settings import ModelTier
+
+    for option, name in (("--judge", judge), ("--reask", again)):
+        models = [known for known, tier in settings.tiers.items() if isinstance(tier, ModelTier)]
+        if name and name not in models:
+            raise typer.TyperException(f"{option} {name!r} is no tier with a model; known: {', '.join(models)}")
+    if dry_run:
+        raise typer.TyperException("--dry-run asks no model: leave out --judge and --reask")
+    if budget_usd is None:
+        raise typer.TyperException("--judge and --reask spend money: say how much with --budget-usd, such as 2.50")
+    return _Asked(judge, again, budget_usd)
+
+
 async def _warm(
-    settings: Settings, files: Sequence[str], wish: Wish, *, at: tuple[str, str, str], on: str | None
+    settings: Settings,
+    files: Sequence[str],
+    wish: Wish,
+    *,
+    at: tuple[str, str, str],
+    on: str | None,
+    asked: _Asked | None,
 ) -> Report:
     """at: route, tenant and system prompt. on: the Ray cluster; None: this process."""
     from cacheguard.cli.progress import bars
@@ -124,7 +167,24 @@ async def _warm(
                 progress=progress,
                 wish=wish,
                 engine=_engine(settings, on),
+                models=_models(service, place, asked) if asked else None,
             )
+
+
+def _models(service: Service, place: Place, asked: _Asked) -> Models:
+    from functools import partial
+
+    from cacheguard.warming.review import Models
+
+    judge, again, budget_usd = asked
+    return Models(
+        service.cascade,
+        partial(service.purse, place.tenant, place.route.name),
+        partial(service.telemetry.attempted, place.route.name),
+        budget_usd,
+        service.tiers[judge] if judge else None,
+        service.tiers[again] if again else None,
+    )
 
 
 def _engine(settings: Settings, on: str | None) -> Engine | None:

@@ -52,6 +52,17 @@ Personal = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing; say what would be kept.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")]
+Judge = Annotated[
+    str | None, typer.Option(metavar="TIER", help="A model that looks at the answers, of the most asked first.")
+]
+Reask = Annotated[
+    str | None,
+    typer.Option(metavar="TIER", help="Answers anew where the log contradicts itself or the judge objects."),
+]
+BudgetUsd = Annotated[
+    float | None,
+    typer.Option("--budget-usd", metavar="X", min=0, help="What both may spend; the rest stays as logged."),
+]
 OnEngine = Annotated[Machines, typer.Option(help="ray: embed and compare on a Ray cluster.")]
 Address = Annotated[
     str | None, typer.Option(metavar="A", help="Of the Ray cluster; without it, one begins on this machine.")

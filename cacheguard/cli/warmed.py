@@ -34,6 +34,7 @@ def summary(report: Report) -> Iterator[str]:
     yield f"{report.lines:,} lines read in {report.seconds:.1f} s"
     yield f"{report.kept:,} questions {what}, {report.answers:,} new answers"
     yield from _kept(report)
+    yield from _reviewed(report)
     yield from _expected(report)
     yield from _left_out(report)
 
@@ -53,15 +54,35 @@ def _kept(report: Report) -> Iterator[str]:
         yield f"{report.withdrawn:,} left out: that answer was called wrong for that question"
 
 
+def _reviewed(report: Report) -> Iterator[str]:
+    if report.judged or report.unjudged:
+        failed = f", and gave no verdict of {report.unjudged:,}" if report.unjudged else ""
+        yield f"a judge looked at {report.judged:,} answers, left {report.rejected:,} out as wrong{failed}"
+    for one in report.rejecting[:SHOWN]:
+        yield f"  {one.prompt!r}: {_short(one.answer)!r}: {_short(one.reason)}"
+    if report.renewed or report.unanswered:
+        failed = f", and {report.unanswered:,} could not be" if report.unanswered else ""
+        yield f"{report.renewed:,} questions were answered anew{failed}"
+    if report.spent_usd:
+        yield f"models were paid ${report.spent_usd:,.4f}"
+    if report.out_of_money:
+        yield f"they were asked no further: {report.out_of_money} is used up; the rest is kept as logged"
+
+
 def _expected(report: Report) -> Iterator[str]:
     from cacheguard.tuning.guarantee import upper_bound
 
     at = report.estimate
     if at and at.asked:
-        bound = f", of them wrong {at.wrong:,} (at most {upper_bound(at.wrong, at.served):.1%})" if at.served else ""
+        bound = f", {at.wrong:,} of them wrong (at most {upper_bound(at.wrong, at.served):.1%})" if at.served else ""
         yield (
-            f"expected hit rate {at.served / at.asked:.1%}: of the newest {at.asked:,} lines, a cache filled from the"
-            f" others serves {at.exact:,} exactly and {at.similar:,} by similarity{bound}"
+            f"expected hit rate {at.served / at.asked:.1%}: of the log's newest {at.asked:,} questions, a cache of the"
+            f" others would serve {at.exact:,} as asked before and {at.similar:,} as similar{bound}"
+        )
+    if at and at.within_reach:
+        yield (
+            f"{at.within_reach:,} more have their right answer nearest, but the route's rule is not sure enough of it:"
+            " `cacheguard tune` with labelled questions lets it prove which of them it may serve"
         )
     if report.saved_usd or report.saved_s:
         hours = report.saved_s / _HOUR_S

@@ -5,17 +5,24 @@ Questions and texts are named by 64 bits of their hash: of ten million, two shar
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from cacheguard.question import ask_instead
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from cacheguard.warming.settling import Settled
 
+# Scopes that are remembered as written: a chat's later turns have one each.
+_SCOPES: Final = 10_000
 _TABLES: Final = (
+    # conditions: a request of the scope, all but its last turn
+    "CREATE TABLE IF NOT EXISTS scopes (key TEXT PRIMARY KEY NOT NULL, conditions TEXT NOT NULL) WITHOUT ROWID",
     """CREATE TABLE IF NOT EXISTS questions (
         id INTEGER PRIMARY KEY, scope TEXT NOT NULL, key TEXT NOT NULL, text TEXT NOT NULL,
         asked INTEGER NOT NULL,
@@ -49,10 +56,14 @@ _SETTLE_UNCONTESTED: Final = """
 
 
 class Asked(NamedTuple):
-    """A question about to be written; its fields are those of the table `exchanges` and what these refer to."""
+    """A question about to be written; its fields are those of the table `exchanges` and what these refer to.
+
+    body: the request that asks it.
+    """
 
     number: int
     scope: str
+    body: Mapping[str, Any]
     key: str
     prompt: str
     answer: str
@@ -83,10 +94,12 @@ class Exchanges:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
+        self._scopes: set[str] = set()  # known to be written, of late
         for table in _TABLES:
             db.execute(table)
 
     def add(self, asked: Sequence[Asked]) -> None:
+        self._add_scopes(asked)
         rows = [(_hashed(f"{one.scope} {one.key}"), _hashed(one.answer), one) for one in asked]
         self._db.executemany(
             "INSERT INTO questions VALUES (?, ?, ?, ?, 1, ?) ON CONFLICT DO UPDATE SET asked = asked + 1",
@@ -108,6 +121,26 @@ class Exchanges:
             "INSERT INTO exchanges VALUES (?, ?, ?, ?, ?)",
             ((one.number, id_, one.at, one.cost_usd, one.took_s) for id_, _, one in rows),
         )
+
+    def _add_scopes(self, asked: Sequence[Asked]) -> None:
+        if len(self._scopes) > _SCOPES:
+            self._scopes.clear()
+        new = {one.scope: one.body for one in asked if one.scope not in self._scopes}
+        self._db.executemany(
+            "INSERT OR IGNORE INTO scopes VALUES (?, ?)", ((key, json.dumps(body)) for key, body in new.items())
+        )
+        self._scopes.update(new)
+
+    def request(self, scope: str, text: str) -> dict[str, Any]:
+        """A request of the scope that asks this."""
+        (conditions,) = self._db.execute("SELECT conditions FROM scopes WHERE key = ?", (scope,)).fetchone()
+        body: dict[str, Any] = json.loads(conditions)
+        return body | {"messages": ask_instead(body["messages"], text)}
+
+    def asked(self, question: int) -> tuple[str, str]:
+        """Scope and text of a question."""
+        scope, text = self._db.execute("SELECT scope, text FROM questions WHERE id = ?", (question,)).fetchone()
+        return scope, text
 
     def __len__(self) -> int:
         return self._count("exchanges")
@@ -146,10 +179,6 @@ class Exchanges:
     def unsettled(self) -> Iterator[tuple[str, str]]:
         """Scopes and keys of those that were set aside."""
         return iter(self._db.execute("SELECT scope, key FROM questions JOIN unsettled ON id = question"))
-
-    def text_asked(self, question: int) -> str:
-        (text,) = self._db.execute("SELECT text FROM questions WHERE id = ?", (question,)).fetchone()
-        return str(text)
 
     def _count(self, table: str) -> int:
         (number,) = self._db.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - ours

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from cacheguard.stores.base import NewPhrasing
-from cacheguard.types import Answer, Origin, Provenance
+from cacheguard.types import Answer, Origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from cacheguard.place import Place
     from cacheguard.stores.base import Known, Store
-    from cacheguard.warming.places import Grouped
+    from cacheguard.types import Provenance
     from cacheguard.warming.report import Report
     from cacheguard.warming.settling import Settled
 
@@ -32,10 +32,15 @@ _BY_TEXT: Final = "text:sha256:"
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A question of a group, with the group's answer. vector: None: exact matches only."""
+    """A question of a group, with the group's answer and who gave it. key: the prompt folded. vector: None: exact
+    matches only.
+    """
 
-    question: Grouped
+    scope: str
+    key: str
+    prompt: str
     settled: Settled
+    provenance: Provenance
     vector: NDArray[np.float32] | None
 
     @property
@@ -48,7 +53,6 @@ class Filling:
 
     def __init__(self, place: Place, store: Store, report: Report, now: float) -> None:
         self._place = place
-        self._validators = tuple(one.name for one in place.route.plan.validators)
         self._store = store
         self._report = report
         self._now = now
@@ -74,7 +78,7 @@ class Filling:
                 await self._store.remove_phrasing(known.phrasing.id)
 
     async def _is_wanted(self, one: Member) -> bool:
-        scope, key = one.question.scope, one.question.key
+        scope, key = one.scope, one.key
         known = await self._store.exact(scope, key)
         if known and known.answer.source_id == one.source_id and (_is_fresher(known) or _says(known, one)):
             self._answers[_named(one)] = known.answer
@@ -100,15 +104,12 @@ class Filling:
         # At once, so that the store makes them one change.
         keeping = []
         for named, group in groupby(members, key=_named):
-            phrasings = [
-                NewPhrasing(one.question.key, one.question.text, Origin.LOG, self._now, one.vector) for one in group
-            ]
+            phrasings = [NewPhrasing(one.key, one.prompt, Origin.LOG, self._now, one.vector) for one in group]
             keeping.append(self._store.keep(self._answers[named], phrasings))
         await asyncio.gather(*keeping)
 
     def _new(self, one: Member) -> Answer:
-        provenance = Provenance(TIER, one.settled.model, validators=self._validators)
-        scope, tenant, route = one.question.scope, self._place.tenant, self._place.route.name
+        scope, tenant, route = one.scope, self._place.tenant, self._place.route.name
         created_at = min(self._now, one.settled.at or self._now)
         return Answer(
             self._id_of(one),
@@ -116,7 +117,7 @@ class Filling:
             tenant,
             route,
             one.settled.text,
-            provenance,
+            one.provenance,
             created_at,
             self._now,
             source_id=one.source_id,
@@ -124,11 +125,11 @@ class Filling:
 
     def _id_of(self, one: Member) -> str:
         """The same at every warming, so that what someone called wrong does not come back."""
-        return f"ans_{sha256(f'{one.question.scope} {one.source_id}'.encode()).hexdigest()[:20]}"
+        return f"ans_{sha256(f'{one.scope} {one.source_id}'.encode()).hexdigest()[:20]}"
 
 
 def _named(one: Member) -> tuple[str, str]:
-    return one.question.scope, one.source_id
+    return one.scope, one.source_id
 
 
 def _is_fresher(known: Known) -> bool:

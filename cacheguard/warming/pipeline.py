@@ -4,33 +4,35 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from cacheguard.errors import FileUnusable
 from cacheguard.lines import BadLine
+from cacheguard.types import Provenance
 from cacheguard.warming.bad_lines import BadLines
 from cacheguard.warming.engine import Local
 from cacheguard.warming.estimate import estimate
-from cacheguard.warming.filling import BATCH, Filling, Member
+from cacheguard.warming.filling import BATCH, TIER, Filling, Member
 from cacheguard.warming.grouping import Grouping, rules_for
 from cacheguard.warming.log import LeftOut
 from cacheguard.warming.matches import Known, Matches
 from cacheguard.warming.neighbours import blocks
-from cacheguard.warming.reading import AUTO, read
+from cacheguard.warming.reading import read
 from cacheguard.warming.report import Conflict, Report
-from cacheguard.warming.settling import Unsettled, settle
-from cacheguard.warming.sifting import Personal, Sifting, Terms
+from cacheguard.warming.review import Review
+from cacheguard.warming.settling import Settled, Unsettled, settle
+from cacheguard.warming.sifting import Sifting, Terms
 from cacheguard.warming.sources import Source, of_file
+from cacheguard.warming.wish import Wish
 from cacheguard.warming.work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from cacheguard.place import Place
     from cacheguard.stores.base import Store
@@ -38,44 +40,15 @@ if TYPE_CHECKING:
     from cacheguard.warming.exchanges import Asked
     from cacheguard.warming.grouping import Doubt
     from cacheguard.warming.log import Logged
+    from cacheguard.warming.places import Grouped
+    from cacheguard.warming.review import Models
+    from cacheguard.warming.wish import Progress
     from embeddings.base import Embedder
 
 # Exchanges read between two commits: a tenth of a second's work to lose.
 _READ: Final = 1024
 # Questions embedded between two commits; sorted by length among so many, a run of the model pads little.
 _EMBEDDED: Final = 1024
-
-
-class Progress(Protocol):
-    """Told how far it is."""
-
-    def begin(self, what: str, total: int) -> None:
-        """A stretch of work begins; its steps are bytes of files, or questions."""
-        ...
-
-    def advance(self, steps: int) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What is read, and how. format_: AUTO, or one of the readers'. columns: of tables, by our names.
-
-    since: Unix seconds. log_tenant: the tenant as the log names it, "*" for all. at_least: how often a question has to
-    be asked to be kept. most: questions kept, the most asked ones. folder: where work in progress lies, for a run that
-    goes on; None: nowhere. bad_lines: a file for what can't be read.
-    """
-
-    format_: str = AUTO
-    columns: Mapping[str, str] = field(default_factory=dict)
-    since: float | None = None
-    log_tenant: str = ""
-    personal: Personal = Personal.SKIP
-    at_least: int = 1
-    most: int | None = None
-    folder: Path | None = None
-    resume: bool = False
-    dry_run: bool = False
-    bad_lines: Path | None = None
 
 
 async def warm(
@@ -88,10 +61,12 @@ async def warm(
     progress: Progress,
     wish: Wish | None = None,
     engine: Engine | None = None,
+    models: Models | None = None,
 ) -> Report:
     """Fill the cache from logs. A finished run, and one that goes on, change nothing that is there already.
 
-    now: Unix seconds, when the answers count as written. Raises FileUnusable when no line can be used.
+    models: who has a second look at the answers, None for nobody. now: Unix seconds, when the answers count as written.
+    Raises FileUnusable when no line can be used.
     """
     wish = wish or Wish()
     sources = [log if isinstance(log, Source) else of_file(log) for log in logs]
@@ -104,7 +79,7 @@ async def warm(
             _forget(path)
         work = stack.enter_context(closing(Work(path, embedder.spec.dimension)))
         warming = _Warming(work, place, wish, progress, engine=engine or Local(embedder), now=now)
-        report = await warming.run(sources, store)
+        report = await warming.run(sources, store, models)
         work.remove()
     return report
 
@@ -119,9 +94,10 @@ class _Warming:
         self._now = now
         known = work.get("report", None)
         self._known = Known(work)
+        self._validators = tuple(one.name for one in place.route.plan.validators)
         self._report = Report.from_json(known) if known else Report(dry_run=wish.dry_run)
 
-    async def run(self, sources: Sequence[Source], store: Store) -> Report:
+    async def run(self, sources: Sequence[Source], store: Store, models: Models | None) -> Report:
         begun = time.perf_counter()
         if not self._work.get("is_read", otherwise=False):
             await self._read(sources)
@@ -130,6 +106,10 @@ class _Warming:
             await self._embed()
             await self._compare()
             self._group()
+        if models and not self._work.get("is_reviewed", otherwise=False):
+            self._progress.begin("Asking models", 0)
+            await Review(self._work, self._place, models, self._report).run()
+            self._work.note(is_reviewed=True, report=self._report.as_json())
         await self._keep(store)
         self._report.seconds += time.perf_counter() - begun
         return self._report
@@ -176,7 +156,7 @@ class _Warming:
                 settled = settle(exchanges.candidates(question))
                 if isinstance(settled, Unsettled):
                     exchanges.set_aside(question)
-                    report.add_conflict(Conflict(exchanges.text_asked(question), settled.texts))
+                    report.add_conflict(Conflict(exchanges.asked(question)[1], settled.texts))
                 else:
                     exchanges.settle(question, settled)
             work.places.choose(at_least=self._wish.at_least, most=self._wish.most)
@@ -248,14 +228,37 @@ class _Warming:
         rows = work.places.groups(work.get("kept", -1))
         settled = lru_cache(BATCH)(work.places.settled)
         while batch := list(islice(rows, BATCH)):
-            members = [Member(one, settled(one.founder), self._known.vector(one.place)) for one in batch]
+            members = [self._member(one, settled(one.founder)) for one in batch]
             await filling.fill(members, dry_run=self._wish.dry_run)
             done += len(batch)
             # The last group may go on; what of it is kept already, a run that goes on finds in the cache.
             work.note(kept=batch[-1].founder - 1, kept_questions=done, report=report.as_json())
             self._progress.advance(len(batch))
+        self._progress.advance(len(work.places) - done)  # the questions of answers that were found wrong
         if not self._wish.dry_run:
             await filling.take_back(work.exchanges.unsettled())
+            await filling.take_back(work.opinions.rejected())
+            await self._renew(filling)
+
+    def _member(self, one: Grouped, settled: Settled) -> Member:
+        provenance = Provenance(TIER, settled.model, validators=self._validators)
+        return Member(one.scope, one.key, one.text, settled, provenance, self._known.vector(one.place))
+
+    async def _renew(self, filling: Filling) -> None:
+        """Keep what a tier answered anew."""
+        rows = self._work.opinions.renewed()
+        while batch := list(islice(rows, BATCH)):
+            [embedded] = [one async for one in self._engine.embed([[one.prompt for one in batch]])]
+            members = [
+                Member(
+                    *(one.scope, one.key, one.prompt),
+                    Settled("", one.answer, self._now, one.model, 0),
+                    Provenance(one.tier, one.model, one.cost_usd, self._validators),
+                    None if cut else vector,
+                )
+                for one, vector, cut in zip(batch, embedded.vectors, embedded.cut, strict=True)
+            ]
+            await filling.fill(members, dry_run=self._wish.dry_run)
 
 
 def _name(sources: Sequence[Source], wish: Wish, place: Place, embedder: Embedder) -> str:

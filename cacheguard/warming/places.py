@@ -50,7 +50,13 @@ _SETTLED: Final = """
 _GROUPS: Final = """
     SELECT founder, place, questions.scope, key, questions.text
     FROM groups JOIN chosen USING (place) JOIN questions ON questions.id = chosen.question
-    WHERE founder > ? ORDER BY founder, place
+    WHERE founder > ? AND founder NOT IN (SELECT founder FROM verdicts WHERE NOT is_right)
+    ORDER BY founder, place
+"""
+_MEMBERS: Final = """
+    SELECT founder, place, questions.scope, key, questions.text
+    FROM groups JOIN chosen USING (place) JOIN questions ON questions.id = chosen.question
+    WHERE founder = ? ORDER BY place <> founder, place LIMIT ?
 """
 _SAVED: Final = """
     WITH given AS (
@@ -131,6 +137,16 @@ class Places:
         """Its answer, with the text that its id has now."""
         return Settled(*self._db.execute(_SETTLED, (place,)).fetchone())
 
+    def members(self, founder: int, most: int) -> list[Grouped]:
+        """Of a group, the founder first, then the most asked."""
+        rows = self._db.execute(_MEMBERS, (founder, most))
+        return list(map(Grouped._make, rows))
+
+    def question(self, place: int) -> int:
+        """Its id among the exchanges."""
+        (id_,) = self._db.execute("SELECT question FROM chosen WHERE place = ?", (place,)).fetchone()
+        return int(id_)
+
     def put_near(self, near: Near) -> None:
         rows = zip(near.places.astype("<i8"), near.cosines.astype("<f4"), strict=True)
         self._db.executemany(
@@ -155,7 +171,7 @@ class Places:
         self._db.executemany("INSERT INTO groups VALUES (?, ?)", rows)
 
     def groups(self, after: int) -> Iterator[Grouped]:
-        """The questions of groups whose founders come past this one, a group's together."""
+        """The questions of groups whose founders come past this one, a group's together; not of those found wrong."""
         return map(Grouped._make, self._db.execute(_GROUPS, (after,)))
 
     def saved(self) -> tuple[float, float]:

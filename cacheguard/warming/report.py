@@ -15,6 +15,15 @@ SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True)
+class Rejected:
+    """A question, the answer that the log gave, and why a judge finds it wrong."""
+
+    prompt: str
+    answer: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Conflict:
     """A question with answers that contradict each other, so that at least one of them is wrong.
 
@@ -54,6 +63,9 @@ class Report:
     questions: different ones; rare: those asked too seldom. groups: answers that they come to.
     conflicts: questions left out, whose answers contradict each other. doubts: pairs of questions that ask the same by
     all signs and stay apart, as their answers differ. withdrawn: someone called this answer wrong for this question.
+    judged: answers that a model looked at; rejected: those of them that it found wrong, left out; unjudged: those that
+    it gave no verdict about. renewed: questions that a tier answered anew; unanswered: those that it could not.
+    spent_usd: for that. out_of_money: the limit that ended it, "" where all was done.
     fresher: the cache has a newer answer. unchanged: it had this one.
     kept: questions new to the cache, or with a new answer; exact_only of them are too long for the model, and found by
     exact matches alone. answers: new ones, and those with a new text.
@@ -76,6 +88,13 @@ class Report:
     kept: int = 0
     exact_only: int = 0
     answers: int = 0
+    judged: int = 0
+    rejected: int = 0
+    unjudged: int = 0
+    renewed: int = 0
+    unanswered: int = 0
+    spent_usd: float = 0.0
+    out_of_money: str = ""
     saved_usd: float = 0.0
     saved_s: float = 0.0
     estimate: Estimate | None = None
@@ -84,6 +103,7 @@ class Report:
     bad_lines_file: str = ""
     conflicting: list[Conflict] = field(default_factory=list)
     doubtful: list[Conflict] = field(default_factory=list)
+    rejecting: list[Rejected] = field(default_factory=list)
 
     def add_bad(self, line: BadLine) -> None:
         self.bad += 1
@@ -103,6 +123,11 @@ class Report:
         if len(self.doubtful) < SHOWN:
             self.doubtful.append(conflict)
 
+    def add_rejected(self, one: Rejected) -> None:
+        self.rejected += 1
+        if len(self.rejecting) < SHOWN:
+            self.rejecting.append(one)
+
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -113,6 +138,7 @@ class Report:
         made.bad_lines = [BadLine(**line) for line in fields["bad_lines"]]
         made.conflicting = [_conflict(one) for one in fields["conflicting"]]
         made.doubtful = [_conflict(one) for one in fields["doubtful"]]
+        made.rejecting = [Rejected(**one) for one in fields["rejecting"]]
         made.estimate = Estimate(**fields["estimate"]) if fields["estimate"] else None
         return made
 

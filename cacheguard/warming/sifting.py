@@ -12,7 +12,7 @@ from cacheguard.matching.confidence import Calibrated
 from cacheguard.matching.decide import Match
 from cacheguard.matching.guards.time_sensitive import TimeSensitive
 from cacheguard.providers.base import Completion, Finish
-from cacheguard.question import INSTRUCTIONS, NoQuestion, read_question
+from cacheguard.question import INSTRUCTIONS, NoQuestion, read_question, without_earlier
 from cacheguard.scope import bypass_reason, scope_of
 from cacheguard.types import Answer, Origin, Phrasing, Provenance
 from cacheguard.validation.base import first_objection
@@ -87,6 +87,7 @@ class Sifting:
         return Asked(
             number,
             scope_of(place.tenant, place.route.name, body, question, place.route.context).key,
+            body if place.route.context != "none" else {**body, "messages": without_earlier(body["messages"])},
             question.key,
             question.text,
             answer,

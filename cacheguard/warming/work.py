@@ -15,6 +15,7 @@ import numpy as np
 
 from cacheguard.errors import FileUnusable
 from cacheguard.warming.exchanges import Exchanges
+from cacheguard.warming.opinions import Opinions
 from cacheguard.warming.places import Places
 from cacheguard.warming.vectors import Vectors
 
@@ -29,7 +30,7 @@ _PROGRESS = "CREATE TABLE IF NOT EXISTS progress (name TEXT PRIMARY KEY NOT NULL
 
 class Work:
     """exchanges: what was read. places: the questions that are kept. vectors: theirs, by place, in a file beside the
-    database. Raises FileUnusable where it is in use.
+    database. opinions: what models said of them. Raises FileUnusable where it is in use.
     """
 
     def __init__(self, path: Path, dimension: int) -> None:
@@ -49,6 +50,7 @@ class Work:
             self._db.close()
             raise FileUnusable(f"{path} is in use: another warming of the same logs is under way ({exc})") from None
         self.places = Places(self._db)
+        self.opinions = Opinions(self._db)
         self.vectors = Vectors(path.with_suffix(".f32"), dimension)
 
     def close(self) -> None:

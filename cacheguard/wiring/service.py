@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 
     from cacheguard import settings as configured
-    from cacheguard.cascade.spending import Ledger, Standing
+    from cacheguard.cascade.spending import Ledger, Purse, Standing
     from cacheguard.matching.freshness import Directives
     from cacheguard.reply import Reply
     from cacheguard.request import Request
@@ -112,6 +112,10 @@ class Service:
             trace.replied(reply)
         return reply
 
+    def purse(self, tenant: str, route: str, most_usd: float) -> Purse:
+        """For calls that answer no request, within the limits of a tenant and a route."""
+        return self._ledger.purse(tenant, route, most_usd, self._now())
+
     def spending(self) -> list[Standing]:
         """How accounts with a limit stand now."""
         return list(self._ledger.standings(self._now()))
@@ -137,7 +141,7 @@ class Service:
         self.registry.register(SpendingMetrics(self.spending))
         await self._once("spending", partial(self._exchange, ledger))  # a restart must not begin a month anew
         self._open.push_async_callback(self._once, "spending", partial(self._exchange, ledger))
-        cascade = Cascade(Random(), self.tiers)
+        self.cascade = cascade = Cascade(Random(), self.tiers)
         border = Border(self.telemetry, PATIENCE_S)
         self._open.push_async_callback(border.settle)
         upstream = Upstream(cascade, ledger, self.telemetry, self._now)

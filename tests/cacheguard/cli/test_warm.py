@@ -95,10 +95,32 @@ def test_a_table_with_columns_of_its_own_says_what_to_expect(folder, command):
     ended = command("warm", "faq.csv", "--route", "default", *named, "--dry-run", "--report", "report.json")
     assert ended.status == 0, ended.err
     assert "7 questions would be kept, 7 new answers" in ended.out
-    assert "expected hit rate 100.0%: of the newest 7 lines" in ended.out
+    assert "expected hit rate 100.0%: of the log's newest 7 questions" in ended.out
     estimate = json.loads((folder / "report.json").read_text())["estimate"]
     assert (estimate["exact"], estimate["wrong"], estimate["hit_rate"]) == (7, 0, 1.0)
     assert 0 < estimate["wrong_share_at_most"] < 1
+
+
+def test_a_judge_and_a_tier_have_a_second_look(tmp_path, command):
+    with simulated() as host:
+        tiers = {
+            name: {"provider": "simulated", "model": name, "price": {"output_usd_per_mtok": 10}}
+            for name in ("judge", "strong")
+        }
+        configure(tmp_path, host.base_url, tiers=tiers, routes={"default": {"tiers": ["strong"]}})
+        (tmp_path / "log.jsonl").write_text("".join(LOG))
+        verdict = {"text": json.dumps({"reason": "It is 600.", "verdict": "wrong"})}
+        host.play({"when": {"model": "judge"}, "then": verdict}, {"text": "600 euros."})
+        ended = command("warm", "log.jsonl", "--route", "default", "--judge", "judge", "--reask", "strong",
+                        "--budget-usd", "1", "--report", "report.json")  # fmt: skip
+        assert ended.status == 0, ended.err
+        assert "a judge looked at 2 answers, left 2 out as wrong" in ended.out
+        assert "  'What is my daily limit?': '500 euros.': It is 600." in ended.out
+        assert "2 questions were answered anew" in ended.out
+        report = json.loads((tmp_path / "report.json").read_text())
+        assert 0 < report["spent_usd"] < 1
+        assert (report["judged"], report["rejected"], report["renewed"]) == (2, 2, 2)
+        assert "600 euros." in command("entries", "list").out
 
 
 def test_a_system_prompt_is_part_of_where_answers_go(folder, command):
@@ -122,6 +144,13 @@ def test_a_system_prompt_is_part_of_where_answers_go(folder, command):
         ),
         (["log.jsonl", "--route", "default", "--address", "a"], 2, "--address is a Ray cluster's: say --engine ray"),
         (["log.jsonl"], 2, "Missing option '--route'"),
+        (["log.jsonl", "--route", "default", "--judge", "strong"], 2, "say how much with --budget-usd"),
+        (
+            ["log.jsonl", "--route", "default", "--reask", "weak"],
+            2,
+            "--reask 'weak' is no tier with a model; known: strong",
+        ),
+        (["log.jsonl", "--route", "default", "--judge", "strong", "--dry-run"], 2, "--dry-run asks no model"),
         (["log.jsonl", "--route", "default", "--format", "xml"], 2, "'xml' is not one of 'auto', 'stream'"),
         (
             ["log.jsonl", "--route", "default", "--tenant", "x"],

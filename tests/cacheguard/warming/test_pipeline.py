@@ -16,9 +16,10 @@ from cacheguard.matching.guards import GUARDS, make_guards
 from cacheguard.place import Place
 from cacheguard.stores.base import Filter, Label, NewPhrasing
 from cacheguard.types import Origin, Provenance
-from cacheguard.warming.pipeline import Wish, warm
+from cacheguard.warming.pipeline import warm
 from cacheguard.warming.report import Estimate
 from cacheguard.warming.sifting import Personal
+from cacheguard.warming.wish import Wish
 from cacheguard.warming.work import Work
 
 NOW = 1_800_000_000.0
