@@ -15,6 +15,7 @@ from index.base import SnapshotUnusable
 from index.exact import ExactIndex
 from index.faiss import GRAPH_FROM, FaissIndex
 from index.history import History
+from index.rows import WITNESSES, alike
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,11 +33,6 @@ log = logging.getLogger(__name__)
 TINY = 100
 # Bytes of Python objects a partition, its name included: 0.87 GB counted for the 0.82 GB above.
 OVERHEAD = 900
-# Vectors of a snapshot that are compared with the source's.
-WITNESSES = 64
-# How far components of the same vector lie apart at most: int8 moves one by a 255th of its range, 0.002; those of other
-# texts differ by 0.05 in the middle.
-ALIKE = 5e-3
 
 
 @dataclass(slots=True, eq=False)
@@ -200,7 +196,7 @@ class Partitions:
         ids, vectors = index.newest(WITNESSES)
         true_ids, true_vectors = await self._source.vectors(partition, ids.tolist())
         order = np.argsort(ids)
-        return np.array_equal(ids[order], true_ids) and np.allclose(vectors[order], true_vectors, atol=ALIKE)
+        return np.array_equal(ids[order], true_ids) and alike(vectors[order], true_vectors)
 
     async def _rebuild(self, partition: str) -> Loaded:
         seq = await self._history.beginning()

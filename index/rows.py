@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 
 # float32 sums over 384 to 4096 components are off by less than 1e-5; int8 models normalise after rounding.
 LENGTH_TOLERANCE = 1e-3
+# Vectors of an index that was saved, or that others made, that are compared with the source's.
+WITNESSES = 64
+# The cosine that a byte a component leaves at least, a vector that doesn't fit the bytes' ranges included.
+ALIKE = 0.99
 
 
 def checked(ids: ArrayLike, vectors: ArrayLike, dimension: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -40,3 +44,8 @@ def checked_query(vector: ArrayLike, k: int, dimension: int) -> NDArray[np.float
     if k < 1:
         raise ValueError(f"k is {k}: expected 1 or more")
     return query
+
+
+def alike(some: NDArray[np.float32], others: NDArray[np.float32]) -> bool:
+    """Whether each is the other's vector, as exactly as a byte a component keeps it. float32 (n, dimension)."""
+    return bool((np.einsum("ij,ij->i", some, others) >= ALIKE).all())

@@ -20,6 +20,7 @@ from index.base import IndexFailed
 from index.history import History, VectorSource
 from index.marked import MarkedShards
 from index.redis import Kept, nearest
+from index.rows import WITNESSES, alike
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,9 +37,6 @@ log = logging.getLogger(__name__)
 PATIENCE_S: Final = 1.0
 # How soon whoever waits for another's building looks again.
 AGAIN_S: Final = 0.1
-# Vectors that are compared with the source's when an index is opened, and the cosine that a byte a number leaves.
-WITNESSES: Final = 64
-ALIKE: Final = 0.99
 # Scopes whose state is remembered, some 500 bytes each.
 MOST_OPEN: Final = 20_000
 
@@ -183,8 +181,8 @@ class SharedPartitions:
         ids = [id_ for each in shards.sets for id_ in await each.some(WITNESSES)]
         true_ids, true_vectors = await self._source.vectors(partition, ids)
         ours = await shards.vectors(true_ids.tolist())
-        pairs = zip(true_ids.tolist(), true_vectors, strict=True)
-        return all(ours[id_] @ true >= ALIKE for id_, true in pairs if id_ in ours)
+        there = [id_ in ours for id_ in true_ids.tolist()]
+        return not ours or alike(np.array([ours[id_] for id_ in true_ids[there].tolist()]), true_vectors[there])
 
     async def _build_alone(self, partition: str, shards: MarkedShards) -> int:
         """Its mark once it is built, by this process or another."""
