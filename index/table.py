@@ -9,6 +9,7 @@ import faiss as library
 import numpy as np
 
 from index.base import Neighbour, SnapshotUnusable
+from index.pages import enlarge
 from index.roll import GONE, Roll
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ class Table:
             size = held.size()
             held.resize(size + 1)
             held.resize(size)
+            values = faiss.rev_swig_ptr(held.data(), size)
+            enlarge(values.ctypes.data, values.nbytes)
         self._rows = rows
         self._room = rows.ntotal + rows.ntotal * 9 // 10  # not twice: how many links a row has is drawn by lot
 
