@@ -144,6 +144,8 @@ async def searched(folder: Path, real: np.ndarray, size: int) -> Findings:
                 goal=at_least(0.99),
             ),
             Comparison.of(f"{alone}: similarity off by, at most", "", [float(off.max())], subject=alone),
+            # What the machine itself holds up now and then is in both.
+            Comparison.of(f"{alone}: longest", "ms", [max(times) * 1000], subject=alone),
             Comparison.of(f"{growing}: longest", "ms", [longest_ms], subject=growing, goal=at_most(5)),
             Comparison.of("index: memory of a phrasing", "bytes", [each], goal=at_most(700)),
             Comparison.of("index: start from its snapshot", "s", [took_s], goal=at_most(10)),
