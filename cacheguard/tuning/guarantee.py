@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -101,14 +102,21 @@ def choose(confidences: ArrayLike, right: ArrayLike, max_wrong: float, confidenc
 def _least_hits(hits: int, max_wrong: float, doubt: float) -> NDArray[np.int64]:
     """For 0, 1, 2, … wrong ones the least number of hits that proves the promise, as far as there are so many hits."""
     found: list[int] = []
-    while True:
-        wrong, fewest = len(found), found[-1] + 1 if found else 1
-        least = bisect_left(
-            range(hits + 1), x=True, lo=fewest, key=lambda served: at_most(wrong, served, max_wrong) <= doubt
-        )
-        if least > hits:
-            return np.array(found, np.int64)
+    while (least := _least(len(found), max_wrong, doubt)) <= hits:
         found.append(least)
+    return np.array(found, np.int64)
+
+
+@cache
+def _least(wrong: int, max_wrong: float, doubt: float) -> int:
+    """Remembered: one promise asks for them again and again."""
+    fewest = _least(wrong - 1, max_wrong, doubt) + 1 if wrong else 1
+    enough = fewest
+    while at_most(wrong, enough, max_wrong) > doubt:
+        enough *= 2
+    return bisect_left(
+        range(enough + 1), x=True, lo=fewest, key=lambda served: at_most(wrong, served, max_wrong) <= doubt
+    )
 
 
 def _start(tested: NDArray[np.int64], least: NDArray[np.int64], expected: NDArray[np.float64]) -> int:
