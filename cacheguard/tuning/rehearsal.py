@@ -44,7 +44,8 @@ class Cached:
         similarities = self.vectors @ vector
         if among is not None:
             similarities = np.where(among, similarities, -np.inf)
-        nearest = np.argsort(-similarities, kind="stable")[:_NEAREST]
+        nearest = np.argpartition(-similarities, min(_NEAREST, len(similarities) - 1))[:_NEAREST]
+        nearest = nearest[np.lexsort((nearest, -similarities[nearest]))]
         return tuple(self._match(at, similarities[at]) for at in nearest if similarities[at] > -np.inf)
 
     def _match(self, at: int, similarity: float) -> Match:
