@@ -153,10 +153,20 @@ class ConfidenceModel:
 
     def weigh(self, text: str, matches: Sequence[Match], vector: NDArray[np.float32] | None = None) -> list[Weighed]:
         """One for each answer, the surest first. matches: phrasings near the question, in any order."""
-        if not matches:
-            return []
         ordered = nearest_first(matches)
-        nearest = [match for match, *_ in by_answer(ordered).values()]
+        return self.weigh_each(text, ordered, by_answer(ordered), vector)
+
+    def weigh_each(
+        self,
+        text: str,
+        ordered: Sequence[Match],
+        phrasings: Mapping[str, Sequence[Match]],
+        vector: NDArray[np.float32] | None,
+    ) -> list[Weighed]:
+        """The same of matches that are in order, nearest first, and grouped by answer."""
+        nearest = [match for match, *_ in phrasings.values()]
+        if not nearest:
+            return []
         if any(match.vector is None for match in ordered):
             weighed = self.alone.weighed(nearest, np.array([alone(match) for match in nearest]))
         elif len(ordered) == 1:
@@ -219,8 +229,9 @@ class Calibrated:
         if len(matches) == 1 and self._is_trusted(matches[0]):  # in microseconds: most hits of a busy cache are exact
             return [self.reconsider(question, Judged(matches[0], EXACT, accepted=False), matches, now)]
         judged = []
-        phrasings = by_answer(nearest_first(matches))
-        for weighed in self.model.weigh(question.text, matches, vector):
+        ordered = nearest_first(matches)
+        phrasings = by_answer(ordered)
+        for weighed in self.model.weigh_each(question.text, ordered, phrasings, vector):
             match, confidence, because = weighed.match, weighed.confidence, weighed.because
             if self._is_trusted(match):
                 confidence, because = max(confidence, EXACT), {}

@@ -59,7 +59,7 @@ class Head:
         found[0:4:2] = _leads(logits)[:, places]
         found[1:4:2] = _shares(logits)[:, places]
         found[4] = self.reliability[places]
-        found[5] = np.log(self.phrasings[places])
+        found[5] = self._log_phrasings[places]
         return found.T
 
     def guess(self, text: str, vector: NDArray[np.float32]) -> int:
@@ -79,6 +79,10 @@ class Head:
         answers, evidence = map(np.concatenate, zip(*known, strict=True))
         held = np.bincount(answers, evidence, len(prior))
         return (prior + held + len(known) * lacked) / math.sqrt(len(known))
+
+    @cached_property
+    def _log_phrasings(self) -> NDArray[np.float64]:
+        return np.log(self.phrasings)
 
     @cached_property
     def _without_words(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
