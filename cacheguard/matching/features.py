@@ -94,7 +94,7 @@ def _votes(owner: Sequence[int], matches: Sequence[Match]) -> list[float]:
     """Phrasings that say the same share one weight, and what two answers' phrasings have in common cancels out."""
     vectors = np.array([match.vector for match in matches])
     kernel = (vectors @ vectors.T).astype(np.float64)
-    kernel.flat[:: len(matches) + 1] += _RIDGE
+    kernel.ravel()[:: len(matches) + 1] += _RIDGE  # its diagonal
     weights = np.linalg.solve(kernel, np.array([match.similarity for match in matches]))
     votes: list[float] = np.bincount(owner, weights).tolist()
     return votes

@@ -54,17 +54,18 @@ class Head:
     def features(self, text: str, vector: NDArray[np.float32], answers: Sequence[str]) -> NDArray[np.float64]:
         """A row of `HEAD` for each of these answers, all of them known."""
         places = [self.place[answer] for answer in answers]
-        logits = np.array([self.by_vector(vector), self.by_words(text)])
+        under = _under_best(np.array([self.by_vector(vector), self.by_words(text)]))
         found = np.empty((len(HEAD), len(places)))
-        found[0:4:2] = _leads(logits)[:, places]
-        found[1:4:2] = _shares(logits)[:, places]
+        found[0:4:2] = _leads(under, places)
+        found[1:4:2] = _shares(under)[:, places]
         found[4] = self.reliability[places]
         found[5] = self._log_phrasings[places]
         return found.T
 
     def guess(self, text: str, vector: NDArray[np.float32]) -> int:
         """Where the answer stands that both classifiers together would give."""
-        return int(_shares(np.array([self.by_vector(vector), self.by_words(text)])).sum(axis=0).argmax())
+        under = _under_best(np.array([self.by_vector(vector), self.by_words(text)]))
+        return int(_shares(under).sum(axis=0).argmax())
 
     def by_vector(self, vector: NDArray[np.float32]) -> NDArray[np.float64]:
         """A logit for each answer."""
@@ -128,16 +129,20 @@ class Head:
         )
 
 
-def _leads(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What each has more than the best other. logits: (kinds, answers)."""
-    second, first = np.partition(logits, -2, axis=1)[:, -2:].T
-    ahead: NDArray[np.float64] = logits - first[:, None]
-    ahead[np.arange(len(logits)), logits.argmax(axis=1)] = first - second
-    return ahead
+def _under_best(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far each is from the best, at most 0. logits: (kinds, answers)."""
+    under: NDArray[np.float64] = logits - logits.max(axis=1, keepdims=True)
+    return under
 
 
-def _shares(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Logarithms of probabilities. logits: (kinds, answers)."""
-    under = logits - logits.max(axis=1, keepdims=True)
+def _leads(under: NDArray[np.float64], places: Sequence[int]) -> NDArray[np.float64]:
+    """What each of these has more than the best other: (kinds, places). under: as of `_under_best`."""
+    second = np.partition(under, -2, axis=1)[:, -2, None]
+    of_these = under[:, places]
+    return np.where(of_these == 0, -second, of_these)
+
+
+def _shares(under: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Logarithms of probabilities. under: as of `_under_best`."""
     shares: NDArray[np.float64] = under - np.log(np.exp(under).sum(axis=1, keepdims=True))
     return shares

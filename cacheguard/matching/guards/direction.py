@@ -19,6 +19,7 @@ _CONNECTIVES = ("to", "before", "after")
 # After these, «to» leads nowhere.
 _VERBS = frozenset({"be", "do", "find", "get", "go", "have", "know", "make", "see", "take", "use"})
 _TOWARDS = {"into": "to", "onto": "to"}
+_LEADING = frozenset({*_CONNECTIVES, *_TOWARDS})
 # Who is compared to whom makes no difference.
 _MUTUAL = frozenset({"compare", "compared", "similar", "equal", "related"})
 # Content words on either side that are looked at: «to» also begins the ends of long sentences.
@@ -77,6 +78,8 @@ def _is_reversed(asked: str, known: str) -> bool:
 @lru_cache(REMEMBERED)
 def _places(text: str, connective: str) -> tuple[frozenset[str], frozenset[str]] | None:
     """Stems from which and to which the last connective leads."""
+    if _LEADING.isdisjoint(words(text)):
+        return None
     said = [_TOWARDS.get(word, word) for word in words(text)]
     leads = [at for at, pair in enumerate(pairwise(said)) if pair[0] == connective and pair[1] not in _VERBS]
     if not leads or not _MUTUAL.isdisjoint(said):

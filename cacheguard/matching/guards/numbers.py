@@ -14,6 +14,8 @@ _FIGURE = re.compile(
     r"\s?(?P<unit>%|°?[a-z]+)?",
     re.IGNORECASE,
 )
+# Most texts hold no digit, and need not be searched for figures.
+_DIGIT = re.compile(r"\d")
 _MONTHS = "january february march april may june july august september october november december".split()  # noqa: SIM905
 _DAYS = "monday tuesday wednesday thursday friday saturday sunday".split()  # noqa: SIM905
 # March and May are other words too, unless a figure stands beside them.
@@ -94,7 +96,7 @@ class Numbers(Comparison):
 def numbers(text: str) -> dict[str, frozenset[str]]:
     """Each number, weekday and month with its units. Equal numbers have equal names: 2,000 and 2k are 2000."""
     found: dict[str, frozenset[str]] = {}
-    for match in _FIGURE.finditer(text):
+    for match in _FIGURE.finditer(text) if _DIGIT.search(text) else ():
         sign, figure, rest, thousand, unit = match.group("sign", "figure", "rest", "thousand", "unit")
         value = float(figure.replace(",", "") + (rest or "")) * (1000 if thousand else 1)
         units = {_UNITS[form] for form in (sign, unit and unit.lower()) if form in _UNITS}
