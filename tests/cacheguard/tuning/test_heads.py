@@ -146,3 +146,17 @@ def test_a_young_cache_holds_few_phrasings_and_not_the_question(cached):
         assert question.question.text not in [match.phrasing.text for match in question.matches]
         owners = [match.answer.id for match in question.matches]
         assert max(owners.count(owner) for owner in owners) <= 5
+
+
+def test_the_same_cache_makes_the_same_head(cached, model):
+    labelled = [asked(cached, answer, seed) for seed, answer in enumerate(TOPICS)]
+    assert RouteFit(cached, default_model())(labelled).to_json() == model.to_json()
+
+
+@pytest.mark.parametrize("many", [3, 20, 21, 96])
+def test_a_cache_finds_the_nearest_phrasings_first(cached, many):
+    vector = direction("gift", np.random.default_rng(5))
+    among = np.arange(len(cached.matches)) < many
+    similarities = np.where(among, cached.vectors @ vector, -np.inf)
+    nearest = [int(at) for at in np.argsort(-similarities)[:20] if among[at]]
+    assert [match.phrasing.id - 1 for match in cached.near(vector, among)] == nearest
