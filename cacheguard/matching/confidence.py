@@ -229,21 +229,22 @@ class Calibrated:
         if len(matches) == 1 and self._is_trusted(matches[0]):  # in microseconds: most hits of a busy cache are exact
             return [self.reconsider(question, Judged(matches[0], EXACT, accepted=False), matches, now)]
         judged = []
+        least = self._least(matches)
         ordered = nearest_first(matches)
         phrasings = by_answer(ordered)
         for weighed in self.model.weigh_each(question.text, ordered, phrasings, vector):
             match, confidence, because = weighed.match, weighed.confidence, weighed.because
             if self._is_trusted(match):
                 confidence, because = max(confidence, EXACT), {}
-            is_sure = self._is_sure(confidence, matches)
-            accepted, veto = self._allows(question, match, phrasings[match.answer.id], now, is_sure=is_sure)
+            of_answer = phrasings[match.answer.id]
+            accepted, veto = self._allows(question, match, of_answer, now, is_sure=confidence >= least)
             judged.append(Judged(match, confidence, accepted, veto, because))
         judged.sort(key=lambda one: -one.confidence)
         return judged
 
     def reconsider(self, question: Question, judged: Judged, matches: Sequence[Match], now: float) -> Judged:
         phrasings = by_answer(nearest_first(matches))[judged.match.answer.id]
-        is_sure = self._is_sure(judged.confidence, matches)
+        is_sure = judged.confidence >= self._least(matches)
         accepted, veto = self._allows(question, judged.match, phrasings, now, is_sure=is_sure)
         return replace(judged, accepted=accepted, veto=veto)
 
@@ -256,9 +257,10 @@ class Calibrated:
         veto = first_veto(question, phrasings, self.guards, now)
         return not veto, veto
 
-    def _is_sure(self, confidence: float, matches: Sequence[Match]) -> bool:
+    def _least(self, matches: Sequence[Match]) -> float:
+        """The confidence that is sure enough; more than any where nothing similar is served."""
         least = self.threshold if self.lone_threshold is None or len(matches) > 1 else self.lone_threshold
-        return confidence >= least < NOTHING_SIMILAR
+        return least if least < NOTHING_SIMILAR else math.inf
 
     def _is_trusted(self, match: Match) -> bool:
         return match.exact and self.trusts_exact
