@@ -75,10 +75,9 @@ def _expected(report: Report) -> Iterator[str]:
     at = report.estimate
     if at and at.asked:
         bound = f", {at.wrong:,} of them wrong (at most {upper_bound(at.wrong, at.served):.1%})" if at.served else ""
-        yield (
-            f"expected hit rate {at.served / at.asked:.1%}: of the log's newest {at.asked:,} questions, a cache of the"
-            f" others would serve {at.exact:,} as asked before and {at.similar:,} as similar{bound}"
-        )
+        rate = f"expected hit rate {at.served / at.asked:.1%} by the route's present rule"
+        served = f"{at.exact:,} as asked before and {at.similar:,} as similar{bound}"
+        yield f"{rate}: of the log's newest {at.asked:,} questions, a cache of the others would serve {served}"
     if at and at.within_reach:
         yield (
             f"{at.within_reach:,} more have their right answer nearest, but the route's rule is not sure enough of it:"

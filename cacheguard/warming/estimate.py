@@ -11,7 +11,7 @@ import numpy as np
 from cacheguard.question import Question
 from cacheguard.warming.neighbours import blocks, nearest_held
 from cacheguard.warming.report import Estimate
-from cacheguard.warming.settling import AGREE, agreement
+from cacheguard.warming.settling import AGREE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -92,4 +92,4 @@ class _Replay:
         one, other = self._known.unit(place), self._known.unit(its)
         if one.id and other.id:
             return one.id == other.id
-        return agreement(self._matches.sense(place), self._matches.sense(its)) >= AGREE
+        return self._matches.agreement(place, its) >= AGREE

@@ -8,13 +8,14 @@ ones: the rule asks that an answer stands out among all that are near, and a gro
 from __future__ import annotations
 
 from array import array
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cacheguard.matching.confidence import Calibrated, default_model
+from cacheguard.matching.guards import first_veto
 from cacheguard.question import Question
-from cacheguard.warming.settling import AGREE, agreement
+from cacheguard.warming.settling import AGREE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from cacheguard.warming.matches import Known, Matches
     from cacheguard.warming.places import Unit
 
+# From this agreement of two answers on, near questions need no rule, only guards. Of vira and banking77 with all
+# answers worded anew, 25.8 and 20.9 % of the pairs that belong together come together, instead of 11.6 and 16.4, and
+# 99.7 and 100 % of the questions lie with their like. The constants here were chosen on these two sets.
+SAME: Final = 0.8
 # How sure the rule must be of two questions, and of two whose answers say the same.
 ALONE: Final = 0.99
 AGREED: Final = 0.9
@@ -87,6 +92,9 @@ class Grouping:
         if vector is None:
             return
         mine = self.group_of(unit.place)
+        if mine == unit.place and (group := self._says_the_same(unit, vector, near)) is not None:
+            self._put(mine, group)
+            return
         groups = {at: self.group_of(at) for at, _ in near}
         agreeing = {group for group in set(groups.values()) if group == mine or self._agree(unit.place, group)}
         if near[0][1] < _ALIKE and agreeing <= {mine}:
@@ -113,6 +121,23 @@ class Grouping:
             else:
                 self._on_doubt(Doubt(unit, other))
 
+    def _says_the_same(self, unit: Unit, vector: NDArray[np.float32], near: Sequence[tuple[int, float]]) -> int | None:
+        """Of the groups near by the one with the same answer, but for words that say little, unless a guard objects."""
+        members: dict[int, list[tuple[int, float]]] = defaultdict(list)
+        for at, cosine in near:
+            if cosine >= COHESION:
+                members[self.group_of(at)].append((at, cosine))
+        agreed = [(self._matches.agreement(unit.place, group), -group) for group in members if group != unit.place]
+        for agreement, minus in sorted(agreed, reverse=True):
+            if agreement >= SAME and self._is_of_one_piece(vector, -minus) and self._passes(unit, members[-minus]):
+                return -minus
+        return None
+
+    def _passes(self, unit: Unit, members: Sequence[tuple[int, float]]) -> bool:
+        """The guards, as an answer's phrasings would. members: places and cosines, nearest first."""
+        matches = self._matches.of(members, self.group_of)
+        return not first_veto(Question(unit.text, unit.key), matches, getattr(self._agreed, "guards", ()), self._now)
+
     def unite(self) -> None:
         """Join groups, when all is placed, where half of the smaller one's questions would be the other's."""
         start = self._start
@@ -131,7 +156,7 @@ class Grouping:
         self._groups[founder - self._start] = group
 
     def _agree(self, place: int, group: int) -> bool:
-        return agreement(self._matches.sense(place), self._matches.sense(group)) >= AGREE
+        return self._matches.agreement(place, group) >= AGREE
 
     def _is_of_one_piece(self, vector: NDArray[np.float32], founder: int) -> bool:
         first = self._known.vector(founder)

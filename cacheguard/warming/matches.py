@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING, Final
 
 from cacheguard.matching.decide import Match
 from cacheguard.types import Answer, Origin, Phrasing, Provenance
-from cacheguard.warming.settling import sense_of
+from cacheguard.warming.settling import agreement, rarity, sense_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
 
     from cacheguard.warming.places import Unit
-    from cacheguard.warming.settling import Sense
     from cacheguard.warming.work import Work
 
 _REMEMBERED: Final = 8192
+# Answers by which it is told which words are usual.
+_COUNTED: Final = 2000
 _NOBODY: Final = Provenance("")
 
 
@@ -38,6 +39,11 @@ class Known:
         """The answer."""
         return self._work.places.settled(place).text
 
+    def some_said(self) -> Iterator[str]:
+        """Answers here and there, as many as are worth counting."""
+        number = len(self._work.places)
+        return map(self.said, range(0, number, -(-number // _COUNTED) or 1))
+
     def _unit(self, place: int) -> Unit:
         return next(self._work.places.units(place, place + 1))
 
@@ -53,7 +59,8 @@ class Matches:
         self._known = known
         self._now = now
         self._phrasing = lru_cache(_REMEMBERED)(self._as_phrasing)
-        self.sense = lru_cache(_REMEMBERED)(self._sense)
+        self._sense = lru_cache(_REMEMBERED)(lambda place: sense_of(known.said(place)))
+        self._rarity = rarity(known.some_said())
 
     def of(self, near: Iterable[tuple[int, float]], founder: Callable[[int], int]) -> list[Match]:
         """near: places and cosines. founder: names the group of a place, which is its answer's id."""
@@ -68,5 +75,6 @@ class Matches:
         answer = Answer(str(founder), "", "", "", "", _NOBODY, self._now, self._now)
         return Phrasing(place, answer.id, "", unit.key, unit.text, Origin.LOG, self._now), answer
 
-    def _sense(self, place: int) -> Sense:
-        return sense_of(self._known.said(place))
+    def agreement(self, one: int, other: int) -> float:
+        """Of the answers at two places, in [0, 1]."""
+        return agreement(self._sense(one), self._sense(other), self._rarity)

@@ -6,6 +6,7 @@ import json
 import math
 import re
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -14,7 +15,7 @@ from cacheguard.matching.guards.wording import is_content, stem, words
 from cacheguard.question import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from cacheguard.warming.exchanges import Candidate
 
@@ -27,6 +28,7 @@ _COMPARED: Final = 16
 _MOST: Final = 2 / 3
 _NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
 _READ: Final = 2_000  # characters: an answer says early what it says
+_ENOUGH: Final = 50  # answers by which words are weighed
 _SHORT: Final = 200  # in longer texts somebody says «not» somewhere
 _NEGATION: Final = Negation()
 
@@ -68,13 +70,39 @@ def sense_of(text: str) -> Sense:
     return Sense(text[: _SHORT + 1], hash(fold(text)), numbers, frozenset(said | numbers), _is_json(text))
 
 
-def agreement(one: Sense, other: Sense) -> float:
+@dataclass(frozen=True, slots=True)
+class Rarity:
+    """How much words say: little, where many answers hold them. weights: by word. other: of those not counted."""
+
+    weights: Mapping[str, float]
+    other: float
+
+    def of(self, words: Iterable[str]) -> float:
+        """Of a set of words, as the square of a length."""
+        return sum(self.weights.get(word, self.other) ** 2 for word in words)
+
+
+EVEN: Final = Rarity({}, 1.0)
+
+
+def rarity(texts: Iterable[str]) -> Rarity:
+    """By some answers of a log; few say nothing of how usual a word is. Source: Sparck Jones 1972, idf."""
+    held = Counter[str]()
+    number = 0
+    for number, text in enumerate(texts, 1):  # noqa: B007 - how many there are
+        held.update(sense_of(text).words)
+    if number < _ENOUGH:
+        return EVEN
+    return Rarity({word: math.log(number / among) for word, among in held.items()}, math.log(number))
+
+
+def agreement(one: Sense, other: Sense, rarity: Rarity) -> float:
     """In [0, 1]: whether two answers say the same. Other numbers, or JSON that differs, are other answers."""
     if one.key == other.key:
         return 1.0
     if one.numbers != other.numbers or one.is_json or other.is_json or not one.words or not other.words:
         return 0.0
-    in_both = len(one.words & other.words) / math.sqrt(len(one.words) * len(other.words))
+    in_both = rarity.of(one.words & other.words) / math.sqrt(rarity.of(one.words) * rarity.of(other.words) or 1)
     are_short = max(len(one.start), len(other.start)) <= _SHORT
     if in_both >= AGREE and are_short and _NEGATION.differ(one.start, other.start):
         return 0.0
@@ -125,7 +153,7 @@ def _agreements(senses: Sequence[Sense]) -> list[list[bool]]:
     agrees = [[True] * len(senses) for _ in senses]
     for at, one in enumerate(senses):
         for before in range(at):
-            agrees[at][before] = agrees[before][at] = agreement(one, senses[before]) >= AGREE
+            agrees[at][before] = agrees[before][at] = agreement(one, senses[before], EVEN) >= AGREE
     return agrees
 
 

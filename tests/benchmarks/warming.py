@@ -15,8 +15,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-import os
-import random
 import re
 import subprocess
 import sys
@@ -42,12 +40,12 @@ from tests.benchmarks.filled import ROUTE, TENANT, Filled, Unseen
 from tests.benchmarks.logs_made import cluster_in, worded, write_chats, write_log, write_stream
 from tests.benchmarks.processes import PROGRAM
 from tests.benchmarks.threshold import DATA, SETS
+from tests.benchmarks.warming_kills import environment, kills
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
 LINES = 80_000
-KILLS = 5
 # Questions that the embedder alone embeds before the warming, and again after it.
 ALONE = 4_000
 
@@ -127,48 +125,6 @@ def peak_mb(child: subprocess.Popen[bytes]) -> float:
             most_kb = max([most_kb, *(int(kb) for kb in re.findall(r"VmHWM:\s+(\d+) kB", status))])
         time.sleep(0.05)
     return most_kb / 1024
-
-
-def kills(folder: Path) -> Listing:
-    log = write_log(folder / "log.jsonl", LINES // 10)
-    held, moments, seen = [], random.Random(9), []
-    for name, wanted in (("alone", 0), ("killed", KILLS)):
-        place = folder / name
-        place.mkdir()
-        command = [PROGRAM, "warm", str(log), "--route", ROUTE, "--resume"]
-        left = wanted
-        while left:
-            child = subprocess.Popen(command, cwd=place, env=environment(), stdout=subprocess.DEVNULL)
-            try:
-                child.wait(moments.uniform(3, 12))
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-                left -= 1
-                seen.append(sum(1 for _ in (place / ".cacheguard").rglob("*.db")))
-            else:
-                break
-        subprocess.run(command, cwd=place, env=environment(), stdout=subprocess.DEVNULL, check=True)
-        subprocess.run([PROGRAM, "entries", "export", "all.jsonl"], cwd=place, env=environment(), check=True)
-        held.append(content(place / "all.jsonl"))
-    one, other = held
-    rows = [["kills", f"{len(seen)}"], ["answers", f"{len(one):,}"], ["phrasings", f"{sum(map(len, one.values())):,}"],
-            ["the same cache", "yes" if one == other else "no"]]  # fmt: skip
-    return Listing("kills", ["", ""], rows)
-
-
-def content(export: Path) -> Mapping[str, frozenset[tuple[str, str]]]:
-    """Of an export: answers by id and text, with their phrasings and vectors; times apart."""
-    found: dict[str, set[tuple[str, str]]] = {}
-    name = ""
-    for line in export.read_text("utf-8").splitlines():
-        match json.loads(line):
-            case {"answer": answer}:
-                name = f"{answer['id']} {answer['text']}"
-                found[name] = set()
-            case {"phrasing": phrasing}:
-                found[name].add((phrasing["text"], phrasing["vector"]))
-    return {name: frozenset(its) for name, its in found.items()}
 
 
 def grouping(folder: Path) -> Listing:
@@ -282,10 +238,6 @@ async def service(folder: Path, *, memory: bool = False) -> AsyncIterator[Filled
     )
     async with running(settings) as started:
         yield Filled(started, Place(started.routes.named(ROUTE), TENANT))
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "OPENAI_API_KEY": "none"}
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def test_a_table_with_columns_of_its_own_says_what_to_expect(folder, command):
     ended = command("warm", "faq.csv", "--route", "default", *named, "--dry-run", "--report", "report.json")
     assert ended.status == 0, ended.err
     assert "7 questions would be kept, 7 new answers" in ended.out
-    assert "expected hit rate 100.0%: of the log's newest 7 questions" in ended.out
+    assert "expected hit rate 100.0% by the route's present rule: of the log's newest 7 questions" in ended.out
     estimate = json.loads((folder / "report.json").read_text())["estimate"]
     assert (estimate["exact"], estimate["wrong"], estimate["hit_rate"]) == (7, 0, 1.0)
     assert 0 < estimate["wrong_share_at_most"] < 1

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from cacheguard.warming.exchanges import Candidate
-from cacheguard.warming.settling import AGREE, Settled, Unsettled, agreement, sense_of, settle
+from cacheguard.warming.settling import AGREE, EVEN, Settled, Unsettled, agreement, rarity, sense_of, settle
 
 
 def candidates(*rows):
@@ -26,7 +26,7 @@ def candidates(*rows):
     ],
 )
 def test_answers_that_say_the_same_agree(one, other):
-    assert agreement(sense_of(one), sense_of(other)) >= AGREE
+    assert agreement(sense_of(one), sense_of(other), EVEN) >= AGREE
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,17 @@ def test_answers_that_say_the_same_agree(one, other):
     ],
 )
 def test_answers_that_differ_in_what_counts_do_not_agree(one, other):
-    assert agreement(sense_of(one), sense_of(other)) < AGREE
+    assert agreement(sense_of(one), sense_of(other), EVEN) < AGREE
+
+
+def test_what_many_answers_hold_says_little_of_any():
+    topics = [f"{one}{other}a" for one in "bcdfghkl" for other in "aeioumnr"]
+    texts = [f"Good question about {topic}. Let me know if you need more." for topic in topics]
+    one, other, same = map(sense_of, (texts[0], texts[1], f"Sure, {topics[0]}: is there anything else?"))
+    weighed = rarity(texts)
+    assert agreement(one, other, EVEN) > AGREE > agreement(one, other, weighed)
+    assert agreement(one, same, weighed) > agreement(one, same, EVEN)
+    assert rarity(texts[:10]) == EVEN
 
 
 @pytest.mark.parametrize(
