@@ -22,32 +22,38 @@ if TYPE_CHECKING:
 
 LINES = 8_000
 KILLS = 5
-# Until the program has its settings, store and model.
-START_S = 3
+# Before that a program has not begun.
+START_S = 1
 
 
 def kills(folder: Path) -> Listing:
     command = [PROGRAM, "warm", str(write_log(folder / "log.jsonl", LINES)), "--route", ROUTE, "--resume"]
-    alone, killed = folder / "alone", folder / "killed"
-    alone.mkdir()
-    killed.mkdir()
     begun = time.perf_counter()
-    subprocess.run(command, cwd=alone, env=environment(), stdout=subprocess.DEVNULL, check=True)
-    whole_s, moments, stages = time.perf_counter() - begun, random.Random(9), list[str]()
-    while len(stages) < KILLS:
-        # Each goes on where the last one was, so that they share the stages between them.
-        if not killed_after(command, killed, START_S + moments.uniform(0, 2) * whole_s / (KILLS + 1)):
-            break
-        stages.append(stage_in(killed))
-    subprocess.run(command, cwd=killed, env=environment(), stdout=subprocess.DEVNULL, check=True)
-    one, other = exported(alone), exported(killed)
+    expected = warmed(command, folder / "alone")
+    whole_s, moments, rounds = time.perf_counter() - begun, random.Random(9), list[list[str]]()
+    are_same = True
+    while sum(map(len, rounds)) < KILLS:
+        place, stages = folder / f"round-{len(rounds)}", list[str]()
+        place.mkdir()
+        # Later ones go on where the last one was, and come nearer to the end.
+        while len(stages) < KILLS and killed_after(command, place, moments.uniform(START_S, whole_s)):
+            stages.append(stage_in(place))
+        rounds.append(stages)
+        are_same &= warmed(command, place) == expected
     rows = [
-        ["killed while", ", ".join(stages)],
-        ["answers", f"{len(one):,}"],
-        ["phrasings", f"{sum(map(len, one.values())):,}"],
-        ["the same cache", "yes" if one == other else "no"],
+        *([f"round {number}: killed while", ", ".join(stages)] for number, stages in enumerate(rounds, 1)),
+        ["answers", f"{len(expected):,}"],
+        ["phrasings", f"{sum(map(len, expected.values())):,}"],
+        ["the same cache after each round", "yes" if are_same else "no"],
     ]
     return Listing("kills", ["", ""], rows)
+
+
+def warmed(command: Sequence[str], place: Path) -> Mapping[str, frozenset[str]]:
+    """What the cache holds when the command has come to its end."""
+    place.mkdir(exist_ok=True)
+    subprocess.run(command, cwd=place, env=environment(), stdout=subprocess.DEVNULL, check=True)
+    return exported(place)
 
 
 def killed_after(command: Sequence[str], place: Path, seconds: float) -> bool:
