@@ -28,7 +28,7 @@ from cacheguard.telemetry.trace import Trace
 from cacheguard.tuning.labels import Verdicts
 from cacheguard.tuning.tuning import Promise, tune
 from tests.benchmarks.counting import Listing, Listings
-from tests.benchmarks.filled import GUARDED, ROUTE, filled, remember_lessons, stream
+from tests.benchmarks.filled import GUARDED, ROUTE, filled, remember_lessons, remember_vectors, stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -63,6 +63,7 @@ def measure() -> Listings:
 
 async def _measure() -> Listings:
     remember_lessons()
+    remember_vectors()
     async with filled(NAME) as cache:
         labelled, fit = await cache.labelled(stream(NAME, "labelled")), await cache.fit()
         replay = await cache.labelled(stream(NAME, "replay"))

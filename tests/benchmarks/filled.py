@@ -7,7 +7,9 @@ import time
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from cacheguard.matching.guards import GUARDS, make_guards
 from cacheguard.matching.stored_rule import write_rule
@@ -20,18 +22,23 @@ from cacheguard.tuning.fitting import Lessons
 from cacheguard.tuning.labels import Gathering
 from cacheguard.tuning.tuning import fit_for
 from cacheguard.warming.pipeline import warm
-from cacheguard.wiring import running
+from cacheguard.wiring import running, storage
+from embeddings.base import Embedded
+from embeddings.opening import open_embedder
 from tests.benchmarks.threshold import DATA
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from cacheguard.matching.confidence import Calibrated
     from cacheguard.matching.decide import Match
     from cacheguard.tuning.labels import Labelled
     from cacheguard.tuning.tuning import Fit
     from cacheguard.wiring import Service
+    from embeddings.base import Embedder, EmbedderSpec
 
 ROUTE, TENANT = "default", "default"
 GUARDED = make_guards(GUARDS)
@@ -128,3 +135,37 @@ class Remembered:
             if id(one) not in self._known:
                 self._known[id(one)] = one, self._lessons([one], *head)
         return Lessons.together([self._lessons([], *head), *(self._known[id(one)][1] for one in labelled)])
+
+
+def remember_vectors() -> None:
+    """From now on services share one embedder that makes each text's vector once, however many caches it fills."""
+    known: dict[str, Remembering] = {}
+
+    async def opened(model: str, **options: Any) -> Remembering:
+        if model not in known:
+            known[model] = Remembering(await open_embedder(model, **options))
+        return known[model]
+
+    storage.open_embedder = opened
+
+
+class Remembering:
+    """An embedder that stays open, since the next service asks it again."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self._known: dict[str, tuple[NDArray[np.float32], bool]] = {}
+
+    @property
+    def spec(self) -> EmbedderSpec:
+        return self._embedder.spec
+
+    async def embed(self, texts: Sequence[str]) -> Embedded:
+        if new := [text for text in dict.fromkeys(texts) if text not in self._known]:
+            made = await self._embedder.embed(new)
+            self._known |= zip(new, zip(made.vectors, made.cut, strict=True), strict=True)
+        vectors, cut = zip(*(self._known[text] for text in texts), strict=True)
+        return Embedded(np.array(vectors), cut)
+
+    async def aclose(self) -> None:
+        pass

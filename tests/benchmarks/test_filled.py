@@ -1,11 +1,12 @@
-"""Lessons that are remembered are the same lessons."""
+"""What is remembered, lessons or vectors, is the same as before."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from cacheguard.tuning.fitting import Lessons
-from tests.benchmarks.filled import Remembered
+from embeddings.base import Embedded
+from tests.benchmarks.filled import Remembered, Remembering
 
 
 def lessons(labelled, factor=1.0):
@@ -26,3 +27,24 @@ def test_a_stream_of_questions_is_learned_whole_with_the_head_that_it_came_with(
     remembered, labels = Remembered(lessons), [1000, 2000, 3000]
     for factor in (2.0, 3.0):
         assert remembered(iter(labels), factor).values.tolist() == lessons(labels, factor).values.tolist()
+
+
+class Lengths:
+    """An embedder that counts letters, and which texts it was asked for."""
+
+    def __init__(self):
+        self.asked = []
+
+    async def embed(self, texts):
+        self.asked += texts
+        return Embedded(np.array([[len(text)] for text in texts], np.float32), tuple(len(text) > 3 for text in texts))
+
+
+async def test_each_text_is_embedded_once_and_its_vector_stays_its_own():
+    lengths = Lengths()
+    remembering = Remembering(lengths)
+    for texts in (["a", "four", "a"], ["four", "ab"]):
+        embedded = await remembering.embed(texts)
+        assert embedded.vectors.tolist() == [[len(text)] for text in texts]
+        assert embedded.cut == tuple(len(text) > 3 for text in texts)
+    assert lengths.asked == ["a", "four", "ab"]
