@@ -3,7 +3,8 @@
 The service's corridor, cascade and breakers, its providers and their wire formats are the real ones, and so are the
 simulated providers behind them: HTTP over Unix sockets, all in one event loop whose clock jumps from one event to the
 next (see virtual_time). So what is timed is waiting alone; work takes no time. Left out are the service's own HTTP
-face, and its looks at what other processes did, of which there are none.
+face, its looks at what other processes did, of which there are none, and the gathering of questions into runs of the
+model, whose threads that clock doesn't know.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from cacheguard.request import Patient, Request
 from cacheguard.settings import Settings
 from cacheguard.telemetry.trace import Trace
 from cacheguard.wiring import Service
+from embeddings.export import prepare
+from embeddings.files import BUNDLED
+from embeddings.onnx import Encoder
 from tests.benchmarks.hosts import Host, opened
 from tests.benchmarks.illness import befall
 from tests.benchmarks.sequential import Sequential
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from cacheguard.reply import CacheStatus
+    from embeddings.base import Embedded, EmbedderSpec
     from tests.benchmarks.illness import Phase, Rules
     from tests.benchmarks.traffic import Asking
 
@@ -96,6 +101,7 @@ class Scene:
             for name, value in {
                 "service.FOLLOW_EVERY_S": _NEVER_S,
                 "service.EXCHANGE_EVERY_S": _NEVER_S,
+                "service.open_model": _open_model,
                 "service.Random": partial(Random, SEED),
                 "tiers.Random": partial(Random, SEED),
             }.items():
@@ -105,6 +111,27 @@ class Scene:
             for name, host in hosts.items():
                 host.serve(service.tiers[name].provider)
             yield service
+
+
+class OneByOne:
+    """An Embedder over a model in `asyncio.to_thread`."""
+
+    def __init__(self, model: Encoder) -> None:
+        self._model = model
+
+    @property
+    def spec(self) -> EmbedderSpec:
+        return self._model.spec
+
+    async def embed(self, texts: Sequence[str]) -> Embedded:
+        return await asyncio.to_thread(self._model.encode, texts)
+
+    async def aclose(self) -> None:
+        """There is nothing to close."""
+
+
+async def _open_model(_: Settings) -> OneByOne:
+    return OneByOne(await asyncio.to_thread(lambda: Encoder(prepare(BUNDLED))))
 
 
 @asynccontextmanager
