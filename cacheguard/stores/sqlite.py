@@ -54,8 +54,6 @@ T = TypeVar("T")
 # Rows read between two chances for others: 6 MB of vectors of dimension 384.
 _BATCH: Final = 4096
 _ANSWERS_BATCH: Final = 256
-# Phrasings of an answer that are kept at once: a live miss has one.
-_FEW: Final = 2
 # A look-up waits for the file only after a crash, while another process recovers it; the loop waits with it.
 _READER_BUSY_S: Final = 0.5
 
@@ -102,7 +100,7 @@ class SqliteStore:
         with our_errors(self._path):
             db, model = await asyncio.to_thread(self._enter, fingerprint, reembedding=reembedding)
             reader = connect(self._path, _READER_BUSY_S)
-            writer = Writer(db, connect(self._path, 0), Trim(self._history))
+            writer = Writer(db, Trim(self._history))
             self._opened = _Opened(
                 reader=reader,
                 news=News(reader),
@@ -139,8 +137,7 @@ class SqliteStore:
         return [known(row) for row in rows]
 
     async def keep(self, answer: Answer, phrasings: Sequence[NewPhrasing]) -> list[int]:
-        change = partial(keep, answer, phrasings, self._model)
-        return await self._write(change, small=len(phrasings) <= _FEW)
+        return await self._write(partial(keep, answer, phrasings, self._model))
 
     async def add_phrasings(self, answer_id: str, phrasings: Sequence[NewPhrasing]) -> list[int]:
         return await self._write(partial(add_phrasings, answer_id, phrasings, self._model))
@@ -301,10 +298,10 @@ class SqliteStore:
                 opened.scans, lambda: opened.scanner.execute(sql, values).fetchall()
             )
 
-    async def _write(self, change: Callable[[sqlite3.Connection], T], *, small: bool = False) -> T:
+    async def _write(self, change: Callable[[sqlite3.Connection], T]) -> T:
         opened = self._live
         with our_errors(self._path):
-            written = await (opened.writer.run_small(change) if small else opened.writer.run(change))
+            written = await opened.writer.run(change)
         opened.news.wrote()
         return written
 

@@ -18,15 +18,10 @@ class Trim:
         self._every = min(history, served) // 10
         self._due = 0
 
-    def is_due(self, written: int) -> bool:
-        """written: rows, of all tables, so far."""
-        return written >= self._due
-
-    def __call__(self, db: sqlite3.Connection, written: int) -> None:
-        """Where it is due."""
-        if not self.is_due(written):
+    def __call__(self, db: sqlite3.Connection) -> None:
+        if db.total_changes < self._due:
             return
         for table, (number, kept) in self._kept.items():
             newest = f"SELECT max({number}) FROM {table}"  # noqa: S608 - here and below: our own names
             db.execute(f"DELETE FROM {table} WHERE {number} <= ({newest}) - ?", (kept,))  # noqa: S608
-        self._due = written + self._every
+        self._due = db.total_changes + self._every

@@ -144,17 +144,12 @@ def test_a_full_file_keeps_what_it_has_and_takes_more_when_there_is_room(tmp_pat
     with running(tmp_path) as service:
         asker = service.asker()
         asker.ask(LIMIT)
-        writer = service.service.store._opened.writer
-
-        def limit(pages):
-            for connection in (writer._db, writer._quick):
-                connection.execute(f"PRAGMA max_page_count = {pages}")
-
-        limit(1)  # as many as there are: SQLite's own way to be full
+        writer = service.service.store._opened.writer._db
+        writer.execute("PRAGMA max_page_count = 1")  # as many as there are: SQLite's own way to be full
         service.provider.play({"text": "long " * 100_000})
         assert asker.status(PARCEL) == "fwd=miss; fwd-status=200"
         assert asker.status(LIMIT) == EXACT
-        limit(1_000_000)
+        writer.execute("PRAGMA max_page_count = 1000000")
         assert [asker.status(PARCEL) for _ in range(2)] == [STORED, EXACT]
 
 

@@ -244,9 +244,9 @@ def transactions(monkeypatch):
     """A mark for each of the writer's thread."""
     ended, trim = [], Trim.__call__
 
-    def counting(self, db, written):
+    def counting(self, db):
         ended.append(1)
-        trim(self, db, written)
+        trim(self, db)
 
     monkeypatch.setattr(Trim, "__call__", counting)
     return ended
@@ -262,36 +262,6 @@ async def test_writes_that_wait_share_a_transaction(path, transactions):
     await asyncio.gather(*keeps)
     assert 0 < len(transactions) <= 2  # what the writer had taken before it met the lock, and all the rest
     await store.aclose()
-
-
-async def test_a_write_that_nobody_is_in_the_way_of_needs_no_thread(store, transactions):
-    await keep(store, "first")  # with what is due at the beginning
-    before = len(transactions)
-    for n in range(20):
-        await keep(store, str(n))
-    assert len(transactions) == before
-    assert await text_of(store, "19") == "yes"
-
-
-async def test_writes_of_the_loop_wait_for_no_lock_themselves(store, path):
-    await keep(store, "first")
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        db.execute("BEGIN IMMEDIATE")
-        kept = asyncio.ensure_future(keep(store, "a"))
-        await asyncio.sleep(0)  # it comes back at once, and the loop goes on
-        assert not kept.done()
-        assert await text_of(store, "first") == "yes"
-    await kept
-    assert await text_of(store, "a") == "yes"
-
-
-async def test_the_log_of_the_file_is_emptied_after_writes_of_the_loop_too(store, path):
-    log = path.with_name(path.name + "-wal")
-    sizes = []
-    for n in range(600):
-        await keep(store, str(n))
-        sizes.append(log.stat().st_size)
-    assert sizes[-1] < 2 * sizes[200]
 
 
 async def test_a_write_that_fails_fails_alone(store):
