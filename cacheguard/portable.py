@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -36,6 +37,8 @@ VERSION: Final = 2
 _READ: Final = frozenset({1, VERSION})
 _BATCH: Final = 256
 _OFF_UNIT: Final = 1e-3
+# Header fields tell an answer's id and tier; what could end a field could begin another.
+_FOR_FIELDS: Final = re.compile(r"[\x20-\x7e]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,10 +244,15 @@ def _read(fields: dict[str, Any]) -> Row:
     if kind not in _KINDS:
         raise ValueError(f"is none of an export's lines, which begin with one of {', '.join(_KINDS)}")
     try:
-        return _shape(kind).validate_python(fields[kind])
+        row = _shape(kind).validate_python(fields[kind])
     except ValidationError as exc:
         error = exc.errors(include_url=False, include_input=False, include_context=False)[0]
         raise ValueError(f"{'.'.join(map(str, (kind, *error['loc'])))}: {error['msg']}") from None
+    if isinstance(row, Answer):
+        for place, name in (("id", row.id), ("provenance.tier", row.provenance.tier)):
+            if not _FOR_FIELDS.fullmatch(name):
+                raise ValueError(f"{kind}.{place}: {name!r} can't stand in a header field of HTTP")
+    return row
 
 
 @cache

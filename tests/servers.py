@@ -9,13 +9,15 @@ from contextlib import contextmanager
 
 import uvicorn
 
+from cacheguard.cli.listening import config_of
+
 # Loading a model on a busy machine takes some seconds.
 START_TIMEOUT_S = 120
 
 
 @contextmanager
 def serve(app):
-    """Run an ASGI app under uvicorn in a thread, on a port of its own; the base URL.
+    """Run an ASGI app in a thread, under uvicorn as the commands run it, on a port of its own; the base URL.
 
     Raises RuntimeError if the app does not start. Leaving waits for answers under way, at most 5 s.
     """
@@ -36,7 +38,7 @@ class _Server(uvicorn.Server):
     """uvicorn's server, which says when it has started and stops at once rather than at its next tick."""
 
     def __init__(self, app):
-        super().__init__(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5))
+        super().__init__(config_of(app, grace_s=5))
         self.settled = threading.Event()
         self.failure = None
         self._stopping = asyncio.Event()

@@ -15,6 +15,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from cacheguard.cli import CommandFailed
+from cacheguard.http.at_once import AtOnce
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,7 +82,7 @@ def config_of(app: ASGIApp | Callable[[], ASGIApp], *, grace_s: float, workers: 
         app,
         factory=workers > 1,
         workers=workers,
-        http="httptools",
+        http=AtOnce,
         ws="none",
         lifespan="on",
         interface="asgi3",

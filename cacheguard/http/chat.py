@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from starlette.responses import StreamingResponse
@@ -13,7 +14,7 @@ from cacheguard.errors import CacheGuardError, ClientGone
 from cacheguard.http.body import CHAT_COMPLETION, parse, read_body
 from cacheguard.http.cache_control import parse_cache_control
 from cacheguard.http.errors import error_body, error_response, failed
-from cacheguard.http.head import read_head
+from cacheguard.http.head import new_id, read_head
 from cacheguard.http.limits import InFlightLimit
 from cacheguard.http.presence import Connected
 from cacheguard.json_text import to_json
@@ -50,7 +51,7 @@ class Chat:
         self._limit = InFlightLimit(limit)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        head = read_head(scope)
+        head = read_head(scope["headers"])
         begun = Begun(send, head.request_id)
         try:
             with self._limit:
@@ -65,14 +66,31 @@ class Chat:
                 await failed()(scope, receive, begun.send)
             raise  # the server logs it
 
+    def at_once(self, head: Head, raw: bytes) -> Json | None:
+        """The answer to a request that came before, where it is at hand; None: call, which also tells what is wrong.
+
+        raw: its body's bytes. The request gets a new id.
+        """
+        trace = Trace(time.perf_counter, at=time.time(), request_id=new_id())
+        try:
+            tenant = self._service.tenants.of(head.authorization)
+            directives = parse_cache_control(head.cache_control)
+        except CacheGuardError:
+            return None
+        reply = self._service.repeated(tenant, head.route, raw, directives, trace)
+        if reply is None:
+            return None
+        response = self._whole(reply, trace)
+        response.fields.append(id_field(trace.request_id))
+        return response
+
     async def _answer(self, head: Head, receive: Receive) -> ASGIApp:
         """The response. Raises CacheGuardError for what never came into the corridor."""
         trace = Trace(time.perf_counter, at=time.time(), request_id=head.request_id)
         tenant = self._service.tenants.of(head.authorization)
         raw = await read_body(receive, self._max_body)
         directives = parse_cache_control(head.cache_control)
-        repeated = self._service.repeated(tenant, head.route, raw, directives, trace)
-        if repeated is not None:
+        if repeated := self._service.repeated(tenant, head.route, raw, directives, trace):
             return self._whole(repeated, trace)
         body = parse(CHAT_COMPLETION, raw)
         request = Request(tenant, body, Connected(receive), head.route, directives, raw)
@@ -89,7 +107,7 @@ class Chat:
             return response
         return self._whole(reply, trace)
 
-    def _whole(self, reply: Reply, trace: Trace) -> ASGIApp:
+    def _whole(self, reply: Reply, trace: Trace) -> Json:
         assert isinstance(reply.content, Completion)  # noqa: S101 - only those who want streams get them
         body = to_json({**reply.content.body, "id": reply.completion_id})
         return Json(body, fields_of(reply), partial(self._telemetry.answered, trace))
@@ -121,7 +139,7 @@ class Begun:
 
     def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
-        self._id_field = (b"x-request-id", request_id.encode("latin-1"))
+        self._id_field = id_field(request_id)
         self.is_begun = False
 
     async def send(self, message: Message) -> None:
@@ -135,15 +153,23 @@ class Json:
     """A whole response, as an ASGI app. sent: called once it is on its way, so that no client waits for it."""
 
     def __init__(self, body: bytes, fields: Fields, sent: Callable[[], None]) -> None:
+        self.fields = [_JSON, (b"content-length", b"%d" % len(body)), *fields]
+        self.sent = sent
         self._body = body
-        self._fields = fields
-        self._sent = sent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's
-        headers = [_JSON, (b"content-length", b"%d" % len(self._body)), *self._fields]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.start", "status": 200, "headers": self.fields})
         await send({"type": "http.response.body", "body": self._body})
-        self._sent()
+        self.sent()
+
+    def as_http(self, more: Fields) -> bytes:
+        """The response as HTTP/1.1 has it. more: fields."""
+        fields = b"".join([b"%b: %b\r\n" % field for field in chain(more, self.fields)])
+        return b"HTTP/1.1 200 OK\r\n%b\r\n%b" % (fields, self._body)
+
+
+def id_field(request_id: str) -> tuple[bytes, bytes]:
+    return b"x-request-id", request_id.encode("latin-1")
 
 
 def fields_of(reply: Reply) -> Fields:

@@ -22,7 +22,7 @@ class RequestId:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = read_head(scope).request_id
+        request_id = read_head(scope["headers"]).request_id
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -136,6 +136,11 @@ async def test_a_file_that_lost_lines_is_noticed(filled, embedder, tmp_path):
         await imported(path, embedder)
 
 
+def an_answer(id="a", tier="log"):  # noqa: A002 - the format's
+    fields = {"id": id, "provenance": {"tier": tier}, "created_at": 0, "refreshed_at": 0}
+    return json.dumps({"answer": {**dict.fromkeys(("scope", "tenant", "route", "text"), "x"), **fields}})
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
@@ -143,6 +148,8 @@ async def test_a_file_that_lost_lines_is_noticed(filled, embedder, tmp_path):
         ('{"other": 1}', "line 2: is none of an export's lines"),
         ('{"answer": {"id": 7}}', r"line 2: answer\.id: Input should be a valid string"),
         ('{"phrasing": {"key": "k", "text": "t", "origin": "log", "created_at": 0, "vector": null}}', "disorder"),
+        (an_answer(id="a\r\nSet-Cookie: x"), r"line 2: answer\.id: .* can't stand in a header field"),
+        (an_answer(tier="starkes Modell für alles"), r"line 2: answer\.provenance\.tier: .* can't stand in a header"),
         ('{"label": {}}', r"line 2: label\.scope: Field required"),
     ],
 )
