@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Protocol, assert_never
 
 from cacheguard.cascade.turns import Alone
 from cacheguard.errors import CostBudgetExceeded, SpendingLimitReached, StoreAway, TiersFailed
-from cacheguard.fast_lane import FastLane
+from cacheguard.fast_lane import FastLane, Understood
 from cacheguard.matching.decide import Hit, Miss, MissReason, Stale, decide
 from cacheguard.popularity import Popularity
-from cacheguard.question import NoQuestion, Question, ask_instead, read_question
+from cacheguard.question import Question, ask_instead
 from cacheguard.reply import CacheStatus, Landed, Reply, forwarded, landed_earlier, served
-from cacheguard.request import Asked, Recalled, Request
-from cacheguard.scope import bypass_reason, scope_of
+from cacheguard.request import Asked, PassingBy, Recalled, understand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +27,8 @@ if TYPE_CHECKING:
     from cacheguard.cascade.turns import Turns
     from cacheguard.matching.decide import Decision, Match
     from cacheguard.matching.freshness import Directives
-    from cacheguard.routes import Route, Routes
+    from cacheguard.request import Request
+    from cacheguard.routes import Routes
     from cacheguard.second_look import SecondLook
     from cacheguard.telemetry.trace import Trace
     from cacheguard.upstream import Upstream
@@ -69,29 +69,27 @@ class Corridor:
         self._border = border
         self._now = now
 
-    async def answer(self, request: Request, trace: Trace) -> Reply:
-        """The answer to a request. Raises RequestError, or TiersFailed when nothing at all may be served."""
-        route = self._routes.choose(request.route, request.body["model"])
-        question = read_question(request.body["messages"])
-        if isinstance(question, NoQuestion):
-            return await self._forward(request, route, question.reason, trace)
-        if reason := bypass_reason(request.body) or route.bypass_reason(question):
-            return await self._forward(request, route, reason, trace)
-        scope = scope_of(request.tenant, route.name, request.body, question, route.context)
-        asked = Asked(request, route, scope, question)
-        asked, recalled = await self._border.cross("recall", self._found(asked, trace), (asked, BROKEN))
+    def understand(self, request: Request) -> Asked | PassingBy:
+        """What is asked. Raises RequestError."""
+        return understand(request, self._routes)
+
+    async def answer(self, asked: Asked | PassingBy, trace: Trace) -> Reply:
+        """The answer. Raises RequestError, or TiersFailed when nothing at all may be served."""
+        if isinstance(asked, PassingBy):
+            return await self._forward(asked, trace)
+        found, recalled = await self._border.cross("recall", self._found(asked, trace), (asked, BROKEN))
         trace.decided(recalled.decision)
-        self._observer.decided(asked, recalled)
+        self._observer.decided(found, recalled)
         match recalled.decision:
             case Hit() as hit:
-                if self._popularity.is_due(hit, route.refresh_ahead_hits):
-                    self._refresh(asked, Stale(hit.judged, hit.fresh, servable=True))
-                return await self._serve(asked, hit)
+                if self._popularity.is_due(hit, found.route.refresh_ahead_hits):
+                    self._refresh(found, Stale(hit.judged, hit.fresh, servable=True))
+                return await self._serve(found, hit)
             case Stale(servable=True) as stale:
-                self._refresh(asked, stale)
-                return await self._serve(asked, stale)
+                self._refresh(found, stale)
+                return await self._serve(found, stale)
             case Stale() | Miss():
-                return await self._ask(asked, recalled, trace)
+                return await self._ask(found, recalled, trace)
             case _:
                 assert_never(recalled.decision)
 
@@ -100,9 +98,14 @@ class Corridor:
     ) -> Reply | None:
         """The answer to a request that came before, where it is at hand; None: go the whole way."""
         found = self._fast_lane.find((tenant, route, raw), directives, self._now())
-        if found is None:
-            return None
-        understood, hit = found
+        return self._at_once(*found, trace) if found else None
+
+    def at_hand(self, asked: Asked | PassingBy, trace: Trace) -> Reply | None:
+        """The answer, where it is an exact match that is in memory; None: await a reply."""
+        found = self._fast_lane.look(asked, self._now()) if isinstance(asked, Asked) else None
+        return self._at_once(*found, trace) if found else None
+
+    def _at_once(self, understood: Understood, hit: Hit, trace: Trace) -> Reply:
         trace.note("exact", found=True)
         trace.decided(hit)
         return served(hit, understood.route.name, understood.model)
@@ -225,9 +228,10 @@ class Corridor:
             return None
         return landed_earlier(match) if recalled.is_older_than(match) else None
 
-    async def _forward(self, request: Request, route: Route, reason: str, trace: Trace) -> Reply:
+    async def _forward(self, passing: PassingBy, trace: Trace) -> Reply:
         """Answer from the tiers, past the cache."""
-        status = CacheStatus(forwarded="bypass", detail=reason)
+        request, route = passing.request, passing.route
+        status = CacheStatus(forwarded="bypass", detail=passing.reason)
         return await self._upstream.reply(
             request, route, status, lambda flight: self._upstream.land(flight, request, route, route.plan), trace
         )

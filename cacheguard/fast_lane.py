@@ -48,12 +48,11 @@ class FastLane:
 
     def learn(self, asked: Asked) -> None:
         """The request's answer was an exact hit."""
-        request, route = asked.request, asked.route
+        request = asked.request
         key = (request.tenant, request.route, request.raw)
-        is_plain = not request.wants_stream and route.refresh_ahead_hits is None and route.mode.reads
-        if not is_plain or not 0 < len(request.raw) <= _LONGEST or key in self._understood:
+        if not _is_plain(asked) or not 0 < len(request.raw) <= _LONGEST or key in self._understood:
             return
-        self._understood[key] = Understood(route, asked.scope, asked.question, request.body["model"])
+        self._understood[key] = _understood(asked)
         self._bytes += len(request.raw)
         while self._bytes > self._kept_bytes:
             (_, _, raw), _ = self._understood.popitem(last=False)
@@ -65,6 +64,21 @@ class FastLane:
         if understood is None or not understood.route.rule.trusts_exact:
             return None
         self._understood.move_to_end(key)
+        hit = self._hit(understood, directives, now)
+        return (understood, hit) if hit else None
+
+    def look(self, asked: Asked, now: float) -> tuple[Understood, Hit] | None:
+        """The same of a request that did not come before; it is learnt."""
+        if not _is_plain(asked) or not asked.route.rule.trusts_exact:
+            return None
+        understood = _understood(asked)
+        hit = self._hit(understood, asked.request.directives, now)
+        if hit is None:
+            return None
+        self.learn(asked)
+        return understood, hit
+
+    def _hit(self, understood: Understood, directives: Directives, now: float) -> Hit | None:
         route, scope, question, _ = understood
         try:
             known = self._rows.at_hand(scope.key, question.key)
@@ -74,4 +88,14 @@ class FastLane:
             return None
         match = Match(known.phrasing, known.answer, similarity=1.0, exact=True)
         decision = decide(route.rule.judge(question, [match], now), terms=route.terms, directives=directives, now=now)
-        return (understood, decision) if isinstance(decision, Hit) else None
+        return decision if isinstance(decision, Hit) else None
+
+
+def _is_plain(asked: Asked) -> bool:
+    """Whether an exact hit is all that is to be said to it."""
+    route = asked.route
+    return route.refresh_ahead_hits is None and route.mode.reads and not asked.request.wants_stream
+
+
+def _understood(asked: Asked) -> Understood:
+    return Understood(asked.route, asked.scope, asked.question, asked.request.body["model"])

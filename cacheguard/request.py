@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from cacheguard.matching.decide import Stale
 from cacheguard.matching.freshness import NO_DIRECTIVES
 from cacheguard.matching.self_contained import is_self_contained
-from cacheguard.question import without_earlier
-from cacheguard.scope import scope_of
+from cacheguard.question import NoQuestion, read_question, without_earlier
+from cacheguard.scope import bypass_reason, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Hashable, Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cacheguard.matching.decide import Decision, Match
     from cacheguard.matching.freshness import Directives
     from cacheguard.question import Question
-    from cacheguard.routes import Route
+    from cacheguard.routes import Route, Routes
     from cacheguard.scope import Scope
 
 T = TypeVar("T")
@@ -79,6 +79,9 @@ class Asked:
     def may_be_kept(self) -> bool:
         return self.route.mode.writes and not self.request.directives.no_store
 
+    def of(self, client: Client) -> Self:
+        return replace(self, request=replace(self.request, client=client))
+
     def as_first_turn(self) -> Asked | None:
         """The same question with nothing before it, where the route lets such a one be answered like a first."""
         if self.route.context != "chain" or not self.question.earlier or not is_self_contained(self.question):
@@ -87,6 +90,18 @@ class Asked:
         body = {**self.request.body, "messages": without_earlier(self.request.body["messages"])}
         scope = scope_of(self.request.tenant, self.route.name, body, question, self.route.context)
         return replace(self, request=replace(self.request, body=body, raw=b""), scope=scope, question=question)
+
+
+@dataclass(frozen=True, slots=True)
+class PassingBy:
+    """A request that passes the cache by. reason: in a word."""
+
+    request: Request
+    route: Route
+    reason: str
+
+    def of(self, client: Client) -> Self:
+        return replace(self, request=replace(self.request, client=client))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +116,14 @@ class Recalled:
         return (
             not isinstance(self.decision, Stale) or self.decision.match.answer.refreshed_at < match.answer.refreshed_at
         )
+
+
+def understand(request: Request, routes: Routes) -> Asked | PassingBy:
+    """What is asked on which route. Raises UnknownRoute."""
+    route = routes.choose(request.route, request.body["model"])
+    question = read_question(request.body["messages"])
+    if isinstance(question, NoQuestion):
+        return PassingBy(request, route, question.reason)
+    if reason := bypass_reason(request.body) or route.bypass_reason(question):
+        return PassingBy(request, route, reason)
+    return Asked(request, route, scope_of(request.tenant, route.name, request.body, question, route.context), question)

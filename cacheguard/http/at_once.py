@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from cacheguard.http.chat import ASKED, Json
 from cacheguard.http.doors import Doors, leads_to_chat
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
-
-    from cacheguard.http.head import Head
 
 _END: Final = b"\r\n\r\n"
 
@@ -43,14 +42,21 @@ class AtOnce(HttpToolsProtocol):
             super().data_received(data)
             return
         raw, length = data[:end], len(data) - end
-        plain = doors.heads.find(raw)
-        if plain is None:
-            before = self.scope
-            super().data_received(data)
-            if self.scope is not before and self._was_plain(length):
-                doors.heads.learn(raw, self.headers)
-        elif plain.length != length or not self._is_answered(doors, plain.head, data[end:]):
-            super().data_received(data)
+        head = doors.heads.find(raw, length)
+        answer = doors.chat.at_once(head, data[end:]) if head else None
+        if isinstance(answer, Json):
+            self.transport.write(answer.as_http(self.server_state.default_headers))
+            self.on_response_complete()
+            answer.sent()
+            return
+        before = self.scope
+        super().data_received(data)
+        if self.scope is before:
+            return
+        if answer is not None:
+            self.scope["state"][ASKED] = answer
+        elif head is None and self._was_plain:
+            doors.heads.learn(raw, length, self.headers)
 
     @property
     def _is_free(self) -> bool:
@@ -59,8 +65,9 @@ class AtOnce(HttpToolsProtocol):
         is_idle = self._is_between and (last is None or last.response_complete)
         return is_idle and not self.flow.write_paused and not self.transport.is_closing()
 
-    def _was_plain(self, length: int) -> bool:
-        """Whether what came was one whole request for a chat completion. length: of its body, in bytes."""
+    @property
+    def _was_plain(self) -> bool:
+        """Whether what came ended with a whole request for a chat completion, on a connection that goes on."""
         last = cast("RequestResponseCycle | None", self.cycle)
         return (
             self._is_between
@@ -69,14 +76,4 @@ class AtOnce(HttpToolsProtocol):
             and leads_to_chat(self.scope)
             and self.scope["http_version"] == "1.1"
             and not self.scope["query_string"]
-            and (b"content-length", b"%d" % length) in self.headers
         )
-
-    def _is_answered(self, doors: Doors, head: Head, body: bytes) -> bool:
-        answer = doors.chat.at_once(head, body)
-        if answer is None:
-            return False
-        self.transport.write(answer.as_http(self.server_state.default_headers))
-        self.on_response_complete()
-        answer.sent()
-        return True

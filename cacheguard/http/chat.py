@@ -20,7 +20,8 @@ from cacheguard.http.presence import Connected
 from cacheguard.json_text import to_json
 from cacheguard.providers.base import Completion
 from cacheguard.providers.chat_shape import chunk_text, chunks_of
-from cacheguard.request import Request
+from cacheguard.reply import Reply
+from cacheguard.request import Patient, Request
 from cacheguard.telemetry.trace import Trace
 
 if TYPE_CHECKING:
@@ -30,11 +31,13 @@ if TYPE_CHECKING:
 
     from cacheguard.http.head import Head
     from cacheguard.providers.chat_shape import ChunkText
-    from cacheguard.reply import Reply
+    from cacheguard.request import Asked, PassingBy
     from cacheguard.wiring import Service
 
 Fields: TypeAlias = "list[tuple[bytes, bytes]]"
 
+# What a request was understood to ask before it is called for, in its scope's state.
+ASKED: Final = "cacheguard.asked"
 _JSON: Final = (b"content-type", b"application/json")
 
 
@@ -55,7 +58,7 @@ class Chat:
         begun = Begun(send, head.request_id)
         try:
             with self._limit:
-                response = await self._answer(head, receive)
+                response = await self._answer(head, scope, receive)
                 await response(scope, receive, begun.send)
         except CacheGuardError as error:
             self._telemetry.failed(error.code or error.type)
@@ -66,41 +69,51 @@ class Chat:
                 await failed()(scope, receive, begun.send)
             raise  # the server logs it
 
-    def at_once(self, head: Head, raw: bytes) -> Json | None:
-        """The answer to a request that came before, where it is at hand; None: call, which also tells what is wrong.
+    def at_once(self, head: Head, raw: bytes) -> Json | Asked | PassingBy | None:
+        """The answer, where it is at hand; else what is asked, for the call to be told; None: call.
 
-        raw: its body's bytes. The request gets a new id.
+        raw: the body's bytes. The request gets a new id.
         """
+        if not self._service.is_ready or len(raw) > self._max_body:
+            return None
         trace = Trace(time.perf_counter, at=time.time(), request_id=new_id())
         try:
             tenant = self._service.tenants.of(head.authorization)
             directives = parse_cache_control(head.cache_control)
-        except CacheGuardError:
+            found: Reply | Asked | PassingBy | None
+            found = self._service.repeated(tenant, head.route, raw, directives, trace)
+            if found is None:
+                body = parse(CHAT_COMPLETION, raw)
+                found = self._service.at_hand(Request(tenant, body, Patient(), head.route, directives, raw), trace)
+        except Exception:  # noqa: BLE001 - the call meets it too, and tells
             return None
-        reply = self._service.repeated(tenant, head.route, raw, directives, trace)
-        if reply is None:
-            return None
-        response = self._whole(reply, trace)
+        if not isinstance(found, Reply):
+            return found
+        response = self._whole(found, trace)
         response.fields.append(id_field(trace.request_id))
         return response
 
-    async def _answer(self, head: Head, receive: Receive) -> ASGIApp:
+    async def _answer(self, head: Head, scope: Scope, receive: Receive) -> ASGIApp:
         """The response. Raises CacheGuardError for what never came into the corridor."""
         trace = Trace(time.perf_counter, at=time.time(), request_id=head.request_id)
-        tenant = self._service.tenants.of(head.authorization)
-        raw = await read_body(receive, self._max_body)
-        directives = parse_cache_control(head.cache_control)
-        if repeated := self._service.repeated(tenant, head.route, raw, directives, trace):
-            return self._whole(repeated, trace)
-        body = parse(CHAT_COMPLETION, raw)
-        request = Request(tenant, body, Connected(receive), head.route, directives, raw)
+        asked: Asked | PassingBy | None = scope.get("state", {}).get(ASKED)
+        if asked is not None:
+            asked = asked.of(Connected(receive))
+            request = asked.request
+        else:
+            tenant = self._service.tenants.of(head.authorization)
+            raw = await read_body(receive, self._max_body)
+            directives = parse_cache_control(head.cache_control)
+            if repeated := self._service.repeated(tenant, head.route, raw, directives, trace):
+                return self._whole(repeated, trace)
+            request = Request(tenant, parse(CHAT_COMPLETION, raw), Connected(receive), head.route, directives, raw)
         try:
-            reply = await self._service.answer(request, trace)
+            reply = await self._service.answer(request, trace, asked)
         except CacheGuardError as error:
             self._telemetry.failed(trace.error)
             return error_response(error, refusal_fields(trace))
         if request.wants_stream:
-            wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
+            wants_usage = bool((request.body.get("stream_options") or {}).get("include_usage"))
             events = self._events(reply, trace, wants_usage=wants_usage)
             response = StreamingResponse(events, media_type="text/event-stream")
             response.raw_headers += fields_of(reply)

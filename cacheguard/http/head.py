@@ -15,8 +15,9 @@ _READ: Final = frozenset({b"authorization", b"cache-control", b"x-cacheguard-rou
 _SOUND_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 # Fields that change how a body comes, or that differ from request to request.
 _NOT_PLAIN: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"x-request-id"})
-# A client's heads differ in their Content-Length alone; past so many, they are learnt anew.
-_KEPT: Final = 4096
+_LENGTH: Final = re.compile(rb"\r\ncontent-length: ?(\d{1,9})\r\n", re.IGNORECASE)
+# A client's heads are the same but for their Content-Length; past so many, they are learnt anew.
+_KEPT: Final = 1024
 # Longer ones carry what is seldom twice the same, such as cookies. In bytes.
 _LONGEST: Final = 2048
 
@@ -30,31 +31,32 @@ class Head(NamedTuple):
     cache_control: str = ""
 
 
-class Plain(NamedTuple):
-    """A head with nothing unusual, whose request's id is up to us. length: of the body, in bytes."""
-
-    head: Head
-    length: int
-
-
 class Heads:
-    """Plain heads of HTTP/1.1 requests to one endpoint, by their bytes, as a parser understood them."""
+    """Plain heads of HTTP/1.1 requests to one endpoint, by their bytes, as a parser understood them.
+
+    They announce their body's length, and leave their request's id to us.
+    """
 
     def __init__(self) -> None:
-        self._known: dict[bytes, Plain] = {}
+        self._known: dict[bytes, Head] = {}
 
-    def find(self, raw: bytes) -> Plain | None:
-        return self._known.get(raw)
+    def find(self, raw: bytes, length: int) -> Head | None:
+        """What the head says, if it is known but for its length. length: of the body that came, in bytes."""
+        said = _LENGTH.search(raw)
+        return self._known.get(_without(raw, said)) if said and int(said[1]) == length else None
 
-    def learn(self, raw: bytes, fields: Fields) -> None:
-        """raw: all up to the body. fields: that the parser found there."""
-        by_name = dict(fields)
-        length = by_name.get(b"content-length", b"")
-        if len(raw) > _LONGEST or not length.isdigit() or not _NOT_PLAIN.isdisjoint(by_name):
+    def learn(self, raw: bytes, length: int, fields: Fields) -> None:
+        """raw: all up to the body. length: as in find. fields: that the parser found there."""
+        said = _LENGTH.search(raw)
+        if not said or int(said[1]) != length or len(raw) > _LONGEST or not _NOT_PLAIN.isdisjoint(dict(fields)):
             return
         if len(self._known) >= _KEPT:
             self._known.clear()
-        self._known[raw] = Plain(read_head(fields), int(length))
+        self._known[_without(raw, said)] = read_head(fields)
+
+
+def _without(raw: bytes, length: re.Match[bytes]) -> bytes:
+    return raw[: length.start(1)] + raw[length.end(1) :]
 
 
 def read_head(fields: Fields) -> Head:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from cacheguard.cascade.spending import Ledger, Purse, Standing
     from cacheguard.matching.freshness import Directives
     from cacheguard.reply import Reply
-    from cacheguard.request import Request
+    from cacheguard.request import Asked, PassingBy, Request
     from cacheguard.telemetry.trace import Trace
     from embeddings.base import Embedded
     from index.base import PartitionedIndex
@@ -88,14 +88,17 @@ class Service:
         finally:
             self._start_ended.set()
 
-    async def answer(self, request: Request, trace: Trace) -> Reply:
-        """One request through the corridor; what comes while the service starts waits until it has."""
+    async def answer(self, request: Request, trace: Trace, asked: Asked | PassingBy | None = None) -> Reply:
+        """One request through the corridor; what comes while the service starts waits until it has.
+
+        asked: what it was understood to ask, where that is known.
+        """
         self.telemetry.traces.keep(trace)
         try:
             await self._start_ended.wait()
             if not self.is_ready:
                 raise Overloaded("the service could not start, or is stopping", RETRY_AFTER_S)
-            reply = await self.corridor.answer(request, trace)
+            reply = await self.corridor.answer(asked or self.corridor.understand(request), trace)
         except BaseException as error:
             trace.failed(error)
             raise
@@ -107,9 +110,17 @@ class Service:
     ) -> Reply | None:
         """At once, the answer to a request that came before; None: ask for an answer. raw: its body's bytes."""
         reply = self.corridor.repeated(tenant, route, raw, directives, trace) if self.is_ready else None
-        if reply is not None:
-            self.telemetry.traces.keep(trace)
-            trace.replied(reply)
+        return self._given(reply, trace) if reply else None
+
+    def at_hand(self, request: Request, trace: Trace) -> Reply | Asked | PassingBy:
+        """At once, the answer that is in memory; else what is asked. Raises RequestError. The service is ready."""
+        asked = self.corridor.understand(request)
+        reply = self.corridor.at_hand(asked, trace)
+        return self._given(reply, trace) if reply else asked
+
+    def _given(self, reply: Reply, trace: Trace) -> Reply:
+        self.telemetry.traces.keep(trace)
+        trace.replied(reply)
         return reply
 
     def purse(self, tenant: str, route: str, most_usd: float) -> Purse:

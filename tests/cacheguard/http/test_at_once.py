@@ -1,4 +1,4 @@
-"""What comes again to the byte is answered at once; whatever is not plain gets the same answer the ordinary way."""
+"""What is in memory is answered at once; whatever is not plain gets the same answer the ordinary way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 import pytest
 from services import CHAT, LIMIT, PARCEL, PLACES
 
-from cacheguard.http.chat import Chat
+from cacheguard.http import chat
+from cacheguard.http.body import parse
+from cacheguard.http.chat import Chat, Json
 from cacheguard.http.head import Heads
 
 SETTINGS = (
@@ -83,7 +85,7 @@ def at_once(monkeypatch):
 
     def at_once(self, head, raw):
         answer = ask(self, head, raw)
-        found.extend([answer] if answer else [])
+        found.extend([answer] if isinstance(answer, Json) else [])
         return answer
 
     monkeypatch.setattr(Chat, "at_once", at_once)
@@ -94,10 +96,9 @@ def at_once(monkeypatch):
 def again(asker, line, at_once):
     """A request that came before, and is answered at once from now on."""
     raw = request(asker)
-    for _ in range(3):
-        line.ask(raw)
-    assert len(at_once) == 1
-    at_once.clear()
+    line.ask(raw)
+    line.ask(raw)  # from the store
+    assert not at_once
     return raw
 
 
@@ -112,13 +113,46 @@ def same(fields):
     return {name: value for name, value in fields.items() if name.decode() not in OWN}
 
 
-def test_the_answer_is_the_same_as_the_ordinary_ones(asker, line, at_once):
-    raw = request(asker)
-    line.ask(raw)
-    ordinary, given = line.ask(raw), line.ask(raw)
+def test_the_answer_is_the_same_as_the_ordinary_ones(asker, line, again, at_once):
+    ordinary = line.ask(request(asker, "X-Request-Id: mine"))
+    assert not at_once
+    first, second = line.ask(again), line.ask(again)
+    assert len(at_once) == 2
+    for given in (first, second):
+        assert (given[0], same(given[1])) == (ordinary[0], same(ordinary[1]))
+        assert {**json.loads(given[2]), "id": ""} == {**json.loads(ordinary[2]), "id": ""}
+
+
+def test_other_words_for_the_same_question_are_answered_at_once(asker, line, again, at_once):
+    asker.aside |= {"user": "somebody"}
+    assert b"detail=exact" in line.ask(request(asker, prompt=f"  {LIMIT.upper()} "))[1][b"cache-status"]
     assert len(at_once) == 1
-    assert (given[0], same(given[1])) == (ordinary[0], same(ordinary[1]))
-    assert {**json.loads(given[2]), "id": ""} == {**json.loads(ordinary[2]), "id": ""}
+
+
+@pytest.mark.parametrize("fields", [{}, {"stream": True}, {"tools": [{"type": "function"}]}], ids=str)
+@pytest.mark.usefixtures("again")
+def test_a_request_that_has_to_wait_is_read_once(asker, line, at_once, monkeypatch, fields):
+    read = []
+    monkeypatch.setattr(chat, "parse", lambda shape, raw: read.append(raw) or parse(shape, raw))
+    asker.aside |= fields
+    raw = request(asker, prompt=PARCEL)
+    if fields.get("stream"):
+        line._socket.sendall(raw)
+        assert line._file.readline().startswith(b"HTTP/1.1 200 ")
+    else:
+        status, said, _ = line.ask(raw)
+        assert (status, b"; detail=tools" in said[b"cache-status"]) == (200, "tools" in fields)
+    assert len(read) == 1
+    assert not at_once
+
+
+def test_what_breaks_on_the_way_is_left_to_the_ordinary_way(service, line, again, monkeypatch):
+    def broken(*_):
+        raise RuntimeError
+
+    monkeypatch.setattr(service.service.corridor, "repeated", broken)
+    monkeypatch.setattr(service.service.corridor, "at_hand", broken)
+    assert line.ask(again)[0] == 500  # and not a connection that ends without a word
 
 
 def test_every_answer_has_a_request_id_of_its_own(line, again):
@@ -230,12 +264,25 @@ def test_noise_after_it_ends_the_connection_and_is_not_taken_for_a_request(servi
 def test_heads_beyond_what_is_kept_are_learnt_anew():
     heads = Heads()
     for number in range(5000):
-        heads.learn(b"%d" % number, [(b"content-length", b"2")])
-    assert heads.find(b"4999").length == 2
-    assert heads.find(b"0") is None
+        heads.learn(head(number), 2, [])
+    assert heads.find(head(4999), 2)
+    assert not heads.find(head(0), 2)
 
 
 def test_long_heads_are_not_kept():
     heads = Heads()
-    heads.learn(b"x" * 3000, [(b"content-length", b"2")])
-    assert heads.find(b"x" * 3000) is None
+    heads.learn(head("x" * 3000), 2, [])
+    assert not heads.find(head("x" * 3000), 2)
+
+
+@pytest.mark.parametrize(
+    ("length", "came", "is_known"), [(2, 2, True), (77, 77, True), (77, 2, False), ("2x", 2, False)]
+)
+def test_a_head_is_known_but_for_its_length(length, came, is_known):
+    heads = Heads()
+    heads.learn(head("a"), 2, [])
+    assert bool(heads.find(head("a", length), came)) == is_known
+
+
+def head(name, length=2):
+    return f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\nX-Name: {name}\r\n\r\n".encode()
