@@ -59,6 +59,9 @@ def test_once_shows_the_table_and_leaves_nothing_behind(tmp_path):
     rows = dict(re.findall(r"^ +(exact hit|semantic hit|miss|shared miss) +(\d+) ", done.stdout, re.MULTILINE))
     assert sum(map(int, rows.values())) == 243
     assert f"provider calls  {rows['miss']} instead of 243" in done.stdout
+    [(served, wrong)] = re.findall(r"would have served (\d+), (\d+) of them wrong", done.stdout)
+    assert int(rows["exact hit"]) + int(rows["semantic hit"]) < int(served)
+    assert int(wrong) > 0
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.glob("cacheguard-demo-*"))
 
