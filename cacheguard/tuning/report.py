@@ -50,7 +50,8 @@ class Report:
     """kind: "questions" or "pairs". chosen: None where the labels prove no rule. threshold: what the rule demands.
 
     labels: those that count for the proof. complaints: those that only taught. cut: longer than the model reads.
-    absent: their right answer is not in the cache. exact: their very words are.
+    absent: their right answer is not in the cache. exact: their very words are. exact_expected: so many of these are
+    wrong by confidences.
     near_exact: whether the same words are served too. threshold: 1 where nothing similar is.
     curve: the strictest first.
     """
@@ -67,6 +68,7 @@ class Report:
     bad_lines: list[str]
     exact: int
     exact_wrong: int
+    exact_expected: float
     trusts_exact: bool
     near_exact: bool
     threshold: float
@@ -96,6 +98,7 @@ def report_of(route: str, gathered: Gathered, tuned: Tuned) -> Report:
         bad_lines=list(map(str, gathered.bad_lines)),
         exact=tuned.exact.asked,
         exact_wrong=tuned.exact.wrong,
+        exact_expected=round(tuned.exact.expected, 4),
         trusts_exact=tuned.rule.trusts_exact,
         near_exact=tuned.rule.near_exact,
         threshold=tuned.threshold,
@@ -169,7 +172,8 @@ def _rule_said(report: Report) -> Iterator[str]:
     if report.exact:
         untrusted = "weighed like any other" if report.chosen else "not trusted"
         how = "trusted unasked" if report.trusts_exact else untrusted
-        yield f"exact matches are {how}: {report.exact_wrong:,} of {report.exact:,} labelled ones are wrong"
+        counted = f"{report.exact_wrong:,} of {report.exact:,} labelled ones are wrong"
+        yield f"exact matches are {how}: {counted}, and confidences expect {report.exact_expected:,.1f}"
 
 
 def _meanwhile_said(report: Report) -> str:

@@ -24,6 +24,10 @@ Fit: TypeAlias = Callable[[Sequence[Labelled]], "ConfidenceModel"]
 # Every question is judged by a model that the other four fifths taught. On splits of banking77, choosing on such
 # judgements served 46 to 47 % at most 5 % wrong; fitting on one half and choosing on the other, 30 %.
 _FOLDS: Final = 5
+# How many labels of exact matches weigh as much as what confidences say of them, as far as there are so many. By labels
+# alone, they are trusted where the few that were seen happen to be right: of 69 in vira, 14 are wrong, but in 3.5 % of
+# draws of 664 labels none is. These draws broke a promise of 2 %: 5.2 % of all did, and 3.9 % do with this.
+_TOLD: Final = 20
 
 
 class Promise(NamedTuple):
@@ -43,10 +47,14 @@ class Served(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """How many labelled questions are of a kind, and how many of these would have been answered wrong."""
+    """How many labelled questions are of a kind, and how many of these would have been answered wrong.
+
+    expected: how many of them confidences would expect to be wrong, by models that they did not teach.
+    """
 
     asked: int
     wrong: int
+    expected: float = 0.0
 
     @classmethod
     def of(cls, served: Iterable[Served]) -> Seen:
@@ -55,7 +63,11 @@ class Seen:
 
     def allows(self, max_wrong: float) -> bool:
         """Whether nothing speaks against it; where nothing was seen, nothing does."""
-        return self.wrong <= max_wrong * self.asked
+        if not self.asked:
+            return True
+        told = min(self.asked, _TOLD)
+        both = (self.wrong + told * self.expected / self.asked) / (self.asked + told)
+        return max(self.wrong / self.asked, both) <= max_wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +115,7 @@ def tune(labelled: Sequence[Labelled], fit: Fit, guards: tuple[Guard, ...], prom
     """The rule with the most hits that the labels prove to keep the promise. now: Unix seconds."""
     of_lone = 2 * sum(map(_is_lone, labelled)) > len(labelled)
     held_out = _held_out(labelled, fit, guards, now, of_lone=of_lone)
-    exact = Seen.of(one.trusting for one in held_out if one.trusting.is_exact)
+    exact = _seen_exact(held_out)
     trusts_exact = exact.allows(promise.max_wrong)
     served = [one.trusting if trusts_exact else one.asking for one in held_out]
     known = [one for one in served if one.is_right is not None]
@@ -145,6 +157,13 @@ def _held_out(
             if not labelled[at].is_complaint and _is_lone(labelled[at]) is of_lone
         ]
     return found
+
+
+def _seen_exact(held_out: Iterable[_HeldOut]) -> Seen:
+    """An equal text whose answer would not be the surest, were it not trusted, is expected to be wrong."""
+    known = [one for one in held_out if one.trusting.is_exact and one.trusting.is_right is not None]
+    expected = sum(1 - one.asking.confidence if one.asking.is_exact else 1.0 for one in known)
+    return replace(Seen.of(one.trusting for one in known), expected=expected)
 
 
 def _folds(labelled: Sequence[Labelled]) -> list[range]:

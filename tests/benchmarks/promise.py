@@ -3,10 +3,14 @@
 Run it with `python -m tests.benchmarks promise`; it needs CACHEGUARD_DATA. The warm questions are in the cache of a
 service; labelled and replayed ones together are split at random. As many as the stream has labelled ones tune a rule,
 or half of all, and it decides on the rest. A promise is broken where more of the hits among the rest are wrong than was
-promised. The oracle knows the labels of the rest, and takes the loosest threshold that keeps the promise there. Few
-labels prove little, whatever the method: 299 hits of which none is wrong prove 1 %. What is provable is served by one
-who knows beforehand which single threshold to test, and tests it by the exact binomial test: no valid choice of a
-threshold beats that.
+promised. The rest is itself a sample, and holds the more wrong hits the fewer the labels held. So labels are also drawn
+from all questions with replacement, as if these were all that could ever be asked, and the rule decides on all: there
+the share of its hits that is wrong is known, and not estimated.
+
+The oracle knows the labels of the rest, and takes the loosest threshold that keeps the promise there. Few labels prove
+little, whatever the method: 299 hits of which none is wrong prove 1 %. What is provable is served by one who knows
+beforehand which single threshold to test, and tests it by the exact binomial test: no valid choice of a threshold beats
+that.
 
 Features and guards are asked once for each question, and rules are applied to all questions at a time; the first rules
 are held against those of `tune` itself.
@@ -27,7 +31,7 @@ from cacheguard.matching.confidence import EXACT, NOTHING_SIMILAR, is_near_exact
 from cacheguard.matching.features import among
 from cacheguard.matching.guards import first_veto
 from cacheguard.tuning.guarantee import choose, most_provable
-from cacheguard.tuning.tuning import Promise, tune
+from cacheguard.tuning.tuning import Promise, Seen, tune
 from tests.benchmarks.counting import Decisions, Listing, Listings, percent
 from tests.benchmarks.filled import GUARDED, filled, remember_lessons, stream
 from tests.benchmarks.threshold import SETS
@@ -53,6 +57,7 @@ HEADINGS = (
     "broken %",
     "allowed %",
     "broken where proven %",
+    "broken by draws %",
     "hit rate %",
     "oracle's %",
     "of the oracle's %",
@@ -142,20 +147,25 @@ async def _measure() -> Listings:
         figured = Figured(everything, fit([]))
         for many in (len(few), len(everything) // 2):
             found = retest(figured, everything, many, fit)
+            drawn = retest(figured, everything, many, fit, by_draws=True)
             rows += [
-                [name, f"{many:,}", f"{max_wrong:.0%}", *figures(splits, max_wrong)]
+                [name, f"{many:,}", f"{max_wrong:.0%}", *figures(splits, drawn[max_wrong], max_wrong)]
                 for max_wrong, splits in found.items()
             ]
     return Listings([Listing(f"promises over {SPLITS} splits", HEADINGS, rows)])
 
 
-def retest(figured: Figured, everything: Sequence[Labelled], few: int, fit: Fit) -> dict[float, list[Split]]:
-    """few: how many questions tune a rule; the rest are asked."""
+def retest(
+    figured: Figured, everything: Sequence[Labelled], few: int, fit: Fit, *, by_draws: bool = False
+) -> dict[float, list[Split]]:
+    """few: how many questions tune a rule; the rest are asked. by_draws: they are drawn again and again from all, and
+    all are asked.
+    """
     chance = np.random.default_rng(0)
     found: dict[float, list[Split]] = {max_wrong: [] for max_wrong in PROMISES}
     for split in track(range(SPLITS), "splits", console=Console(stderr=True), transient=True):
         order = chance.permutation(len(everything))
-        labelled, asked = order[:few], order[few:]
+        labelled, asked = (chance.choice(order, few), order) if by_draws else (order[:few], order[few:])
         taught = [everything[at] for at in labelled]
         folds = held_out(figured, labelled, everything, fit)
         model = fit(taught)
@@ -191,10 +201,11 @@ def at(best: Best, places: NDArray[np.int64]) -> Best:
 def chosen(folds: dict[bool, Best], max_wrong: float) -> Chosen:
     """As `tune` chooses."""
 
-    def allow(best: Best, which: NDArray[np.bool_]) -> bool:
-        return bool((which & ~best.right).sum() <= max_wrong * which.sum())
+    def allow(best: Best, which: NDArray[np.bool_], expected: float = 0.0) -> bool:
+        return Seen(int(which.sum()), int((which & ~best.right).sum()), expected).allows(max_wrong)
 
-    trusts = allow(folds[True], folds[True].exact & (folds[True].sure > 0))
+    exact = folds[True].exact & (folds[True].sure > 0)
+    trusts = allow(folds[True], exact, float((1 - folds[False].sure * folds[False].exact)[exact].sum()))
     best = folds[trusts]
     choice = choose(best.sure, best.right, max_wrong, CONFIDENCE)
     if choice.chosen:
@@ -222,16 +233,19 @@ def outcome(rule: Chosen, best: Best, max_wrong: float, provable: float | None) 
     return Split(len(hit), int(hit.sum()), int((hit & ~best.right).sum()), possible, float(most.mean()), rule.is_proven)
 
 
-def figures(splits: Sequence[Split], max_wrong: float) -> list[str]:
+def figures(splits: Sequence[Split], drawn: Sequence[Split], max_wrong: float) -> list[str]:
     """allowed: the share that may break the promise, and two standard deviations of such a share of so many splits."""
+
+    def share_broken(of: Sequence[Split]) -> float:
+        return sum(split.wrong > max_wrong * split.hits for split in of) / max(1, len(of))
+
     count = len(splits)
-    broken = sum(split.wrong > max_wrong * split.hits for split in splits) / count
     allowed = 1 - CONFIDENCE + 2 * math.sqrt(CONFIDENCE * (1 - CONFIDENCE) / count)
     rate = sum(split.hits / split.asked for split in splits) / count
     possible = sum(split.possible for split in splits) / count
     provable = sum(split.provable for split in splits) / count
     proven = [split for split in splits if split.is_proven]
-    broken_proven = sum(split.wrong > max_wrong * split.hits for split in proven) / max(1, len(proven))
     unproven = sum(not split.is_proven for split in splits) / count
-    shares = (broken, allowed, broken_proven, rate, possible, rate / possible, provable, unproven)
+    broken = share_broken(splits), allowed, share_broken(proven), share_broken(drawn)
+    shares = (*broken, rate, possible, rate / possible, provable, unproven)
     return [percent(share) for share in shares]

@@ -50,6 +50,6 @@ def test_without_a_proof_it_says_what_is_served_meanwhile_and_how_many_labels_mo
 
 
 def test_exact_matches_that_labels_contradict_are_told():
-    told = words(100, exact=Seen(20, 5), trusts_exact=False)
-    assert "exact matches are not trusted: 5 of 20 labelled ones are wrong" in told
+    told = words(100, exact=Seen(20, 5, expected=2.34), trusts_exact=False)
+    assert "exact matches are not trusted: 5 of 20 labelled ones are wrong, and confidences expect 2.3" in told
     assert "exact matches are trusted unasked: 0 of 20" in words(100, exact=Seen(20, 0))

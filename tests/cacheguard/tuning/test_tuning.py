@@ -128,11 +128,28 @@ def test_too_few_labels_prove_nothing_and_nothing_similar_is_served(world):
 
 def test_equal_texts_are_not_trusted_where_labels_speak_against_it(world, asked):
     contradicted = tune([*asked, *world.asks_again(20, right=False)], fit_for([]), (), Promise(0.05, 0.95), NOW)
-    assert contradicted.exact == Seen(20, 20)
+    assert (contradicted.exact.asked, contradicted.exact.wrong) == (20, 20)
     assert not contradicted.rule.trusts_exact
     confirmed = tune([*asked, *world.asks_again(20, right=True)], fit_for([]), (), Promise(0.05, 0.95), NOW)
-    assert confirmed.exact == Seen(20, 0)
+    assert (confirmed.exact.asked, confirmed.exact.wrong) == (20, 0)
     assert confirmed.rule.trusts_exact
+
+
+def test_equal_texts_are_not_trusted_because_the_few_that_were_labelled_happen_to_be_right(world, asked):
+    """Of what is as near, most is wrong."""
+    again = world.asks_again(100, right=False)
+    as_near = [replace(one, matches=tuple(replace(match, exact=False) for match in one.matches)) for one in again[:95]]
+    lucky = [replace(one, verdicts=named(one.matches[0].answer.id)) for one in again[95:]]
+    tuned = tune([*asked, *as_near, *lucky], fit_for([]), (), Promise(0.05, 0.95), NOW)
+    assert (tuned.exact.asked, tuned.exact.wrong) == (5, 0)
+    assert tuned.exact.expected > 0.5
+    assert not tuned.rule.trusts_exact
+
+
+def test_many_labels_of_equal_texts_outweigh_what_confidences_expect():
+    assert not Seen(20, 0, expected=3).allows(0.05)
+    assert Seen(200, 0, expected=30).allows(0.05)
+    assert not Seen(200, 11, expected=0).allows(0.05)
 
 
 def test_equal_texts_that_are_often_wrong_count_against_the_promise(world):
