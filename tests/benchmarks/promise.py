@@ -104,14 +104,14 @@ class Figured:
         """model: any of the route's; all share its head."""
         assert model.head is not None
         rows, right, vetoed, near_exact, exact, self.first = [], [], [], [], [], [0]
-        now = time.time()
+        self.now = time.time()
         for one in questions:
             text, near = one.question.text, {match.answer.id: match for match in reversed(one.matches)}
             ids = list(dict.fromkeys(match.answer.id for match in one.matches))
             rows.append(np.hstack([among(text, one.matches), model.head.features(text, one.vector, ids)]))
             for id_ in ids:
                 phrasings = [match for match in one.matches if match.answer.id == id_]
-                vetoed.append(bool(first_veto(one.question, phrasings, GUARDED, now)))
+                vetoed.append(bool(first_veto(one.question, phrasings, GUARDED, self.now)))
                 right.append(bool(one.fits(near[id_].answer)))
                 near_exact.append(is_near_exact(one.question, phrasings))
                 exact.append(near[id_].exact)
@@ -173,7 +173,7 @@ def retest(
         for max_wrong in PROMISES:
             rule = chosen(folds, max_wrong)
             if split < CHECKED:
-                check(rule, taught, fit, max_wrong)
+                check(rule, taught, fit, max_wrong, figured.now)
             known = folds[rule.trusts_exact]
             provable = most_provable(known.sure, known.right, max_wrong, CONFIDENCE)
             found[max_wrong].append(outcome(rule, replayed[rule.trusts_exact], max_wrong, provable))
@@ -214,8 +214,9 @@ def chosen(folds: dict[bool, Best], max_wrong: float) -> Chosen:
     return Chosen(NOTHING_SIMILAR, trusts, is_near, is_proven=False)
 
 
-def check(rule: Chosen, labelled: Sequence[Labelled], fit: Fit, max_wrong: float) -> None:
-    tuned = tune(labelled, fit, GUARDED, Promise(max_wrong, CONFIDENCE), time.time())
+def check(rule: Chosen, labelled: Sequence[Labelled], fit: Fit, max_wrong: float, now: float) -> None:
+    """now: that of the figures, since answers are older a moment later, and a guard looks at their age."""
+    tuned = tune(labelled, fit, GUARDED, Promise(max_wrong, CONFIDENCE), now)
     same = Chosen(tuned.rule.threshold, tuned.rule.trusts_exact, tuned.rule.near_exact, tuned.choice.chosen is not None)
     if not math.isclose(rule.threshold, same.threshold, rel_tol=1e-9) or rule[1:] != same[1:]:
         raise AssertionError(f"`tune` chooses {same}, and this {rule}: one of them has changed")
