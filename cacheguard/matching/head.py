@@ -56,16 +56,16 @@ class Head:
         places = [self.place[answer] for answer in answers]
         under = _under_best(np.array([self.by_vector(vector), self.by_words(text)]))
         found = np.empty((len(HEAD), len(places)))
-        found[0:4:2] = _leads(under, places)
-        found[1:4:2] = _shares(under)[:, places]
-        found[4] = self.reliability[places]
-        found[5] = self._log_phrasings[places]
+        of_these = under.take(places, axis=1)
+        found[0:4:2] = _leads(under, of_these)
+        found[1:4:2] = of_these - _whole(under)
+        found[4] = self.reliability.take(places)
+        found[5] = self._log_phrasings.take(places)
         return found.T
 
     def guess(self, text: str, vector: NDArray[np.float32]) -> int:
         """Where the answer stands that both classifiers together would give."""
-        under = _under_best(np.array([self.by_vector(vector), self.by_words(text)]))
-        return int(_shares(under).sum(axis=0).argmax())
+        return int((self.by_vector(vector) + self.by_words(text)).argmax())
 
     def by_vector(self, vector: NDArray[np.float32]) -> NDArray[np.float64]:
         """A logit for each answer."""
@@ -77,8 +77,8 @@ class Head:
         known = [self._evidence[self.words[word]] for word in sorted(stems(text)) if word in self.words]
         if not known:
             return prior
-        answers, evidence = map(np.concatenate, zip(*known, strict=True))
-        held = np.bincount(answers, evidence, len(prior))
+        answers, evidence = np.concatenate(known, axis=1)
+        held = np.bincount(answers.astype(np.intp), evidence, len(prior))
         return (prior + held + len(known) * lacked) / math.sqrt(len(known))
 
     @cached_property
@@ -92,13 +92,13 @@ class Head:
         return prior, np.log(_USUAL / (self.phrasings + _USUAL))
 
     @cached_property
-    def _evidence(self) -> list[tuple[NDArray[np.intp], NDArray[np.float64]]]:
-        """For each word the answers whose phrasings hold it, and what it says for each of them."""
+    def _evidence(self) -> list[NDArray[np.float64]]:
+        """For each word where the answers stand whose phrasings hold it, and what it says for each: (2, answers)."""
         usual = (self.counts.sum(axis=1, dtype=np.int64) + 0.5) / (self.phrasings.sum() + 1)
         found = []
         for counts, share in zip(self.counts, usual, strict=True):
             answers = np.flatnonzero(counts)
-            found.append((answers, np.log1p(counts[answers] / (_USUAL * share))))
+            found.append(np.array([answers, np.log1p(counts[answers] / (_USUAL * share))]))
         return found
 
     def to_json(self) -> dict[str, Any]:
@@ -135,14 +135,13 @@ def _under_best(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return under
 
 
-def _leads(under: NDArray[np.float64], places: Sequence[int]) -> NDArray[np.float64]:
-    """What each of these has more than the best other: (kinds, places). under: as of `_under_best`."""
+def _leads(under: NDArray[np.float64], of_these: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What each of some answers has more than the best other: (kinds, answers). under: as of `_under_best`, of all."""
     second = np.partition(under, -2, axis=1)[:, -2, None]
-    of_these = under[:, places]
     return np.where(of_these == 0, -second, of_these)
 
 
-def _shares(under: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Logarithms of probabilities. under: as of `_under_best`."""
-    shares: NDArray[np.float64] = under - np.log(np.exp(under).sum(axis=1, keepdims=True))
-    return shares
+def _whole(under: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Logarithm of what all answers' probabilities are parts of: (kinds, 1). under: as of `_under_best`."""
+    whole: NDArray[np.float64] = np.log(np.exp(under).sum(axis=1, keepdims=True))
+    return whole

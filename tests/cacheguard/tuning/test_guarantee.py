@@ -65,7 +65,7 @@ def test_the_bound_lies_above_what_was_seen_and_rises_with_every_wrong_hit(count
 def test_chances_are_chances_and_sum_up(counts, share):
     wrong, served = counts
     assert 0 <= at_most(wrong, served, share) <= 1
-    assert at_most(wrong, served, share) >= at_most(max(wrong - 1, 0), served, share)
+    assert at_most(wrong, served, share) >= at_most(max(wrong - 1, 0), served, share) - 1e-12
     assert at_most(served, served, share) == 1
 
 
