@@ -6,12 +6,10 @@ question is new, and the run fails unless the provider is called once for each.
 
 from __future__ import annotations
 
-import json
 import sys
-import urllib.request
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tests.benchmarks.asking import (
     AT_ONCE,
@@ -27,21 +25,20 @@ from tests.benchmarks.asking import (
     request,
 )
 from tests.benchmarks.figures import Findings, at_most, beyond, in_turn
-from tests.benchmarks.load import Timing, WrongAnswer, drive
+from tests.benchmarks.load import WrongAnswer, drive
 from tests.benchmarks.processes import PROGRAM, free_port, server, write
-from tests.benchmarks.serving import stage
+from tests.benchmarks.serving import alone, get, stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from tests.benchmarks.figures import Comparison, Rounds
+    from tests.benchmarks.load import Timing
 
     MakeGateway = Callable[["Place"], "Gateway"]
 
 DIRECT, MISS, EMBEDDING, CASCADE = "the provider itself", "a miss", "embedding, within a miss", "the cascade alone"
-# Of so many the service keeps the traces.
-TRACES = 1000
 
 
 class Place(NamedTuple):
@@ -89,7 +86,7 @@ def measured(others: Sequence[MakeGateway]) -> dict[str, list[Timing]]:
             for connections in AT_ONCE
         }
         embedding: list[Timing] = []
-        runs[at_once(MISS, 1)] = lambda: miss.ask_alone(embedding)
+        runs[at_once(MISS, 1)] = lambda: alone(miss.port, partial(miss.ask, 1), embedding)
         found = in_turn(runs, ROUNDS)
         return {**found, EMBEDDING: embedding[-ROUNDS:]}
 
@@ -169,21 +166,3 @@ class Subject(NamedTuple):
         if made != called:
             raise WrongAnswer(f"{self.name}: {made} questions, but {called} calls")
         return timing
-
-    def ask_alone(self, embedding: list[Timing]) -> Timing:
-        """One at a time. embedding: is told what the same questions took to embed, by the service's own traces."""
-        made = self.questions.made
-        timing = self.ask(1)
-        newest = min(self.questions.made - made, TRACES)
-        steps = [
-            step for trace in get(self.port, f"/admin/api/traces?limit={newest}")["traces"] for step in trace["steps"]
-        ]
-        times_s = [step["ms"] / 1000 for step in steps if step["name"] == "vector"]
-        embedding.append(Timing.of(times_s, sum(times_s)))
-        return timing
-
-
-def get(port: int, path: str) -> Any:
-    """The JSON there."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}") as answer:
-        return json.load(answer)

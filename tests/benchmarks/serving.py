@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import urllib.request
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.benchmarks.asking import PATH, ROUTE, body
+from tests.benchmarks.asking import PATH, ROUTE, SECONDS, body
+from tests.benchmarks.load import Timing
 from tests.benchmarks.processes import PROGRAM, choose_cores, environment, free_port, pinned, server, write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
 
     from tests.benchmarks.processes import Cores
 
+# Of so many requests the service keeps the traces.
+TRACES = 1000
 SETTINGS = {
     "tiers": {"sorry": {"template": "Nothing fits."}},
     # Cosine 0.5 gives nearly every question somebody's answer: a hit's cost is measured here, not whether it is right.
@@ -77,3 +83,19 @@ def asked_once(port: int, questions: Iterable[str]) -> Iterator[tuple[str, str, 
         with connection.getresponse() as answer:
             yield question, answer.headers.get("Cache-Status", ""), answer.read().decode()
     connection.close()
+
+
+def alone(port: int, ask: Callable[[], Timing], embedding: list[Timing]) -> Timing:
+    """What was asked one at a time for SECONDS. embedding: is told what the same questions took to embed, by traces."""
+    timing = ask()
+    newest = min(int(timing.per_s * SECONDS), TRACES)
+    traces = get(port, f"/admin/api/traces?limit={newest}")["traces"]
+    times_s = [step["ms"] / 1000 for trace in traces for step in trace["steps"] if step["name"] == "vector"]
+    embedding.append(Timing.of(times_s, sum(times_s)))
+    return timing
+
+
+def get(port: int, path: str) -> Any:
+    """The JSON there."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}") as answer:
+        return json.load(answer)
