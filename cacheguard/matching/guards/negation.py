@@ -43,4 +43,5 @@ class Negation(Comparison):
 
 @lru_cache(REMEMBERED)
 def is_negated(text: str) -> bool:
-    return _NEGATION.search(_IDIOM.sub(" ", text.lower().replace("’", "'"))) is not None
+    plain = text.lower().replace("’", "'")
+    return _NEGATION.search(plain) is not None and _NEGATION.search(_IDIOM.sub(" ", plain)) is not None

@@ -35,7 +35,7 @@ _IDENTIFIED = re.compile(
 )
 # Few texts hold any of these, and most need not be searched for the long patterns.
 _HAS_MARK = re.compile(r"[\d@]")
-_SPEAKS = re.compile(r"\b(?:my|i)\b", re.IGNORECASE)
+_SPEAKS = re.compile(r"\b(?:my|(?:do|did|have|am) i)\b", re.IGNORECASE)
 _OWN = re.compile(
     r"\b(?:what(?:'s| is| are| was| were)|show(?: me)?|tell me|list|give me|display|read(?: me)?|when(?:'s| is| are)"
     r"|do you (?:know|remember)|how (?:much|high|big) is)(?: (?:about|the|status|of|current|total)){0,3}"

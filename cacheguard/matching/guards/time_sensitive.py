@@ -24,13 +24,13 @@ _HOLDS_S = (
     (r"latest|newest|most recent|so far|this week(?:end)?|next week(?:end)?|upcoming|these days|nowadays", _HOURS_S),
     (r"this (?:month|quarter|season|year)|next (?:month|year)", _WEEK_S),
 )
-_PATTERNS = tuple((re.compile(rf"\b(?:{words})\b", re.IGNORECASE), holds_s) for words, holds_s in _HOLDS_S)
+_PATTERNS = tuple((re.compile(rf"\b(?:{words})\b"), holds_s) for words, holds_s in _HOLDS_S)
 # Most texts say nothing of the kind, and need not be searched for each.
-_ANY = re.compile(rf"\b(?:{'|'.join(words for words, _ in _HOLDS_S)})\b", re.IGNORECASE)
+_ANY = re.compile(rf"\b(?:{'|'.join(words for words, _ in _HOLDS_S)})\b")
 _YEAR = re.compile(r"\b20\d\d\b")
 # Who tells what happened, «my card was declined today», asks for no news: 46 of the 50 questions of banking77 that say
 # one of the words above do.
-_TOLD = re.compile(r"\b(?:i|i've|my|me|we|our)\b", re.IGNORECASE)
+_TOLD = re.compile(r"\b(?:i|i've|my|me|we|our)\b")
 
 
 class TimeSensitive:
@@ -62,7 +62,7 @@ def _holds_s(text: str, written: float) -> float:
 def _wording(text: str) -> tuple[float, tuple[int, ...]]:
     """How long its words let an answer hold, in seconds, and the years that it names."""
     years = tuple(int(year) for year in _YEAR.findall(text))
-    plain = text.replace("’", "'")
+    plain = text.lower().replace("’", "'")  # a search that tells no case apart takes twice as long
     if not _ANY.search(plain):
         return inf, years
     held_s = [holds_s for pattern, holds_s in _PATTERNS if pattern.search(plain)]
