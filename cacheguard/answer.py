@@ -246,7 +246,7 @@ class Corridor:
             body["messages"] = ask_instead(body["messages"], phrasing.text)
         request = replace(request, body=body, raw=b"")
         again = replace(asked, request=request, question=Question(phrasing.text, phrasing.key))
-        exact = replace(stale.judged, match=replace(stale.match, exact=True))
+        exact = stale.judged._replace(match=stale.match._replace(exact=True))
         recalled = Recalled(replace(stale, judged=exact))
         self._upstream.begin(again.sharing_key, lambda flight: self._anew(flight, again, recalled))
 

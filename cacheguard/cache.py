@@ -97,7 +97,7 @@ class Cache:
             case Stale(Judged(match)) | Miss(judged=Judged(match)) if match.exact:
                 answer = replace(match.answer, text=text, provenance=provenance, refreshed_at=now)
                 await self._store.keep(answer, [])
-                return replace(match, answer=answer, vector=None)
+                return match._replace(answer=answer, vector=None)
         scope, question = asked.scope, asked.question
         vector = recalled.vector if recalled.vector is not None else await self.vector(question)
         answer = Answer(new_answer_id(), scope.key, scope.tenant, scope.route, text, provenance, now, now)

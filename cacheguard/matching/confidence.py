@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from itertools import compress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -42,8 +42,7 @@ NOTHING_SIMILAR = 1.0
 _SAME_WORDS_AT = 0.8
 
 
-@dataclass(frozen=True, slots=True)
-class Weighed:
+class Weighed(NamedTuple):
     """An answer through its nearest phrasing. confidence: probability that it fits. because: logits by feature.
 
     Their sum and the model's bias are the logit of the confidence.
@@ -246,7 +245,7 @@ class Calibrated:
         phrasings = by_answer(nearest_first(matches))[judged.match.answer.id]
         is_sure = judged.confidence >= self._least(matches)
         accepted, veto = self._allows(question, judged.match, phrasings, now, is_sure=is_sure)
-        return replace(judged, accepted=accepted, veto=veto)
+        return judged._replace(accepted=accepted, veto=veto)
 
     def _allows(
         self, question: Question, match: Match, phrasings: Sequence[Match], now: float, *, is_sure: bool

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from cacheguard.matching.freshness import Freshness, Use, freshness
 
@@ -31,8 +32,7 @@ class MissReason(StrEnum):
     READ_OFF = "read-off"  # the route does not read
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """A phrasing of an answer near the question. similarity: cosine. exact: the folded texts are equal.
 
     vector: the phrasing's, float32 (dimension,), unit length; None where none is at hand.
@@ -42,11 +42,10 @@ class Match:
     answer: Answer
     similarity: float
     exact: bool = False
-    vector: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    vector: NDArray[np.float32] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(NamedTuple):
     """What a rule makes of one answer, through the phrasing that speaks for it.
 
     confidence: calibrated probability that it fits. veto: the guard that objects, or "".
@@ -57,7 +56,7 @@ class Judged:
     confidence: float
     accepted: bool
     veto: str = ""
-    because: Mapping[str, float] = field(default_factory=dict)
+    because: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ enough.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -48,7 +47,7 @@ def look_again(surest: Judged, logits: NDArray[np.float32], weights: Logistic) -
     """
     said = weights.logits(figures(surest.confidence, logits))
     because = {feature.name: float(logit) for feature, logit in zip(SECOND_LOOK, said, strict=True)}
-    return replace(surest, confidence=probability(float(said.sum()) + weights.bias), because=because)
+    return surest._replace(confidence=probability(float(said.sum()) + weights.bias), because=because)
 
 
 def figures(confidence: float, logits: NDArray[np.float32]) -> NDArray[np.float64]:

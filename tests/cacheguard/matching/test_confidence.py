@@ -99,7 +99,7 @@ def test_of_lone_phrasings_the_shipped_model_is_surer_of_the_nearer_whatever_the
 
 
 def test_without_vectors_answers_are_weighed_one_by_one():
-    bare = [replace(one, vector=None) for one in SURE]
+    bare = [one._replace(vector=None) for one in SURE]
     assert {*default_model().weigh("cancel my order", bare)[0].because} == {feature.name for feature in ALONE}
 
 

@@ -167,7 +167,7 @@ def test_the_same_words_are_served_unproven_unless_labels_speak_against_it(world
             replace(
                 one,
                 question=Question("Please, where is my card?", "please, where is my card"),
-                matches=(replace(known, phrasing=replace(known.phrasing, text="Where's my card?"), exact=False),),
+                matches=(known._replace(phrasing=replace(known.phrasing, text="Where's my card?"), exact=False),),
             )
             for one in world.asks_again(20, right)
             for known in one.matches[:1]
