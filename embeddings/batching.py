@@ -1,7 +1,7 @@
 """Gathers concurrent calls into one run of the model.
 
 There is no waiting window: a call on an idle model runs at once, and what arrives while every worker is busy
-shares the next run.
+shares the next run, with those who ask again as soon as they have an answer of the last.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 _RUN = 64
 # Of one call: a lone question waits for so many of somebody's 10,000, and more would gain them nothing.
 _OF_ONE_CALL = 16
+# Turns of the loop in which a caller that asks again does so: one to send what it has, one to hear the next question,
+# one to read it. Runs of all 64 callers on one core take 1.59 ms a text, a few and then the others by turns 1.68.
+_TURNS = 4
 
 
 class Model(Protocol):
@@ -182,7 +185,7 @@ class Gathering:
         return None
 
     def _finish(self, run: _Run, outcome: Embedded | Exception) -> None:
-        self._running -= 1
+        turns = 0
         for row, job in enumerate(run.jobs):
             del self._jobs[job.text]
             for call, seat in job.seats:
@@ -195,4 +198,13 @@ class Gathering:
                 call.missing -= 1
                 if not call.missing:
                     call.done.set_result(None)
-        self._start(run.loop)
+                    turns = _TURNS
+        self._rest(run.loop, turns, len(self._calls))
+
+    def _rest(self, loop: asyncio.AbstractEventLoop, turns: int, waiting: int) -> None:
+        """For some turns of the loop, and as long as each brings another call; then the worker is free."""
+        if turns or len(self._calls) > waiting:
+            loop.call_soon(self._rest, loop, max(0, turns - 1), len(self._calls))
+        else:
+            self._running -= 1
+            self._start(loop)

@@ -76,6 +76,24 @@ async def test_calls_of_one_moment_on_an_idle_model_share_a_run():
     assert model.runs == [["a", "b", "c"]]
 
 
+async def test_who_asks_again_upon_an_answer_shares_the_next_run_with_those_who_wait(held):
+    model, embedder, _ = held
+
+    async def twice(text):
+        await embedder.embed([text])
+        await asyncio.sleep(0)  # an answer is sent, and the next question read
+        await embedder.embed([f"{text} again"])
+
+    tasks = await start(twice("a"), twice("b"))
+    model.let_go(1)
+    while len(model.runs) == 1:  # noqa: ASYNC110  # as above
+        await asyncio.sleep(0)
+    tasks += await start(embedder.embed(["late"]))
+    model.let_go()
+    await asyncio.gather(*tasks)
+    assert [sorted(run) for run in model.runs] == [["first"], ["a", "b"], ["a again", "b again", "late"]]
+
+
 async def test_a_text_that_many_have_in_flight_is_embedded_once(held):
     model, embedder, _ = held
     tasks = await start(*(embedder.embed(["same", "same", "first"]) for _ in range(100)))
