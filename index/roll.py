@@ -76,9 +76,7 @@ class Roll:
         return row if is_there else None
 
     def id(self, row: int) -> int:
-        """The id in the row; GONE if it is dead."""
-        if not self._is_alive(row):
-            return GONE
+        """The id in a row that lives."""
         return self._stray_in.get(row, self._ascending[row])
 
     def ids(self, start: int = 0, stop: int | None = None) -> NDArray[np.int64]:

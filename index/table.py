@@ -40,10 +40,12 @@ SOON_MOVED = 8_000_000
 
 
 class Form(IntEnum):
-    """How rows are kept, from few to many: in float32, every one compared; in a graph, in float16; in a graph, in int8.
+    """How rows are kept, from few to many: in float16, every one compared; in float16, in a graph; in int8, in a graph.
 
-    A similarity is off by less than 1e-4 in float16; in int8, where each component has a range of its own, by 3e-4 to
-    5e-4 at one standard deviation, and by some 2e-3 at most.
+    A similarity is off by less than 1e-4 in float16, and who compares every row reads half as much memory as float32
+    takes: among 5,000 a search takes 0.29 ms instead of 0.56 where the model has just had the core's caches. In int8,
+    where each component has a range of its own, it is off by 3e-4 to 5e-4 at one standard deviation, and by some 2e-3
+    at most.
     """
 
     FLAT = 0
@@ -84,7 +86,7 @@ class Table:
     def nbytes(self) -> int:
         """Vectors, links (2 × NEIGHBOURS of 4 bytes, and upper levels), and what the roll takes."""
         links = 0 if self.form is Form.FLAT else 8 * NEIGHBOURS + 20
-        a_component = (4, 2, 1)[self.form]
+        a_component = 1 if self.form is Form.COMPACT else 2
         per_row: int = a_component * self._rows.d + links
         return self.height * per_row + self._roll.nbytes
 
@@ -199,9 +201,9 @@ class Table:
 
 
 def _empty(dimension: int, form: Form) -> Any:
+    codec = faiss.ScalarQuantizer.QT_8bit if form is Form.COMPACT else faiss.ScalarQuantizer.QT_fp16
     if form is Form.FLAT:
-        return faiss.IndexFlatIP(dimension)
-    codec = faiss.ScalarQuantizer.QT_fp16 if form is Form.GRAPH else faiss.ScalarQuantizer.QT_8bit
+        return faiss.IndexScalarQuantizer(dimension, codec, faiss.METRIC_INNER_PRODUCT)
     rows = faiss.IndexHNSWSQ(dimension, codec, NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
     faiss.downcast_index(rows.storage).sq.rangestat_arg = RANGE_MARGIN
     rows.hnsw.efConstruction = EF_CONSTRUCTION
@@ -226,6 +228,6 @@ def _products(some: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray
 
 def _arrays(rows: Any) -> list[Any]:
     """Those that grow with the rows."""
-    if isinstance(rows, faiss.IndexFlat):
+    if isinstance(rows, faiss.IndexScalarQuantizer):
         return [rows.codes]
     return [faiss.downcast_index(rows.storage).codes, rows.hnsw.neighbors, rows.hnsw.levels, rows.hnsw.offsets]
