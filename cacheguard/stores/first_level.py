@@ -81,9 +81,10 @@ class FirstLevel:
     async def known(self, phrasing_ids: Sequence[int]) -> list[Known]:
         """As of a store."""
         self._hear()
+        at_hand = [known for id_ in phrasing_ids if (known := self._known.get(id_))]
+        if len(at_hand) == len(phrasing_ids):
+            return at_hand
         missing = [id_ for id_ in phrasing_ids if id_ not in self._known]
-        if not missing:
-            return [self._known[id_] for id_ in phrasing_ids]
         heard = self._heard
         read = await self._store.known(missing)
         if not self._is_current(heard):
