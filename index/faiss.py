@@ -27,8 +27,8 @@ T = TypeVar("T")
 
 # Measured by tests/benchmarks/index_size.py: 384 dimensions, real questions, one thread.
 # Flat and exact, a search among 8,000 takes 0.23 ms, and in a graph 0.14; where 24 MB of other things were read before
-# each, as a model does for a question that comes alone, 0.41 and 0.49; both are the same at 5,000, and at 10,000. A
-# vector is added in some 7 µs, to a graph in 160.
+# each, as a model does for a question that comes alone, 0.41 and 0.49. They are even at 5,000 in the one case, in the
+# other at 10,000. A vector is added in some 7 µs, to a graph in 160.
 GRAPH_FROM = 8_000
 COMPACT_FROM = 200_000  # below, 500 bytes a vector less are not worth a similarity that is off by 4e-4
 DEAD_SHARE = 0.3  # recall@1 with so many dead rows is still 0.997, from 1,000 to 100,000
