@@ -8,7 +8,9 @@ import json
 import re
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
+
+import orjson
 
 from cacheguard.errors import FileUnusable
 
@@ -23,8 +25,7 @@ LONGEST: Final = 2**24
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """number: from 1. text: without its line break."""
 
     number: int
@@ -79,14 +80,22 @@ def lines_of(lines: BinaryIO, file: BinaryIO, name: str, advance: Callable[[int]
 def read_object(text: str) -> dict[str, Any]:
     """The JSON object that a line holds. Raises ValueError, which says what is wrong in words for a person."""
     try:
-        value = json.loads(text)
+        value = orjson.loads(text)
+    except ValueError:
+        value = _read(text)
+    if not isinstance(value, dict):
+        raise ValueError("is JSON, but no object {…}")  # noqa: TRY004 - wrong data, not a wrong call
+    return value
+
+
+def _read(text: str) -> Any:
+    """What orjson refuses, such as lone surrogates and NaN, and what is wrong with the rest."""
+    try:
+        return json.loads(text)
     except json.JSONDecodeError as exc:
         raise ValueError(f"is not JSON: {exc.msg} at column {exc.colno}") from None
     except (ValueError, RecursionError) as exc:  # a number of 5,000 digits, a list in a list in a list …
         raise ValueError(f"is not JSON that can be read: {exc}") from None
-    if not isinstance(value, dict):
-        raise ValueError("is JSON, but no object {…}")  # noqa: TRY004 - wrong data, not a wrong call
-    return value
 
 
 def text_in(fields: Mapping[str, Any], name: str) -> str:

@@ -20,7 +20,7 @@ INSTRUCTIONS = frozenset({"system", "developer"})
 # the same, but dots that stand alone are an argument (`git add .`), and `!` and `!!` behind a number, a bracket or a
 # single letter are factorials.
 _MARKS_FROM_THE_END = re.compile(r"(?:\s|[?。]|\.++(?!\s|\Z)|!(?!!?(?:[\d)]|\w(?!\w))))*")
-_WHITE_SPACE = re.compile(r"\s+")
+_MARKS = frozenset("?。.!")
 # Compatibility forms that carry meaning: 10² is not 102, 1½ not 11⁄2, and ℝ not R.
 _MEANT = ("<super>", "<sub>", "<fraction>", "<font>")
 
@@ -81,7 +81,9 @@ def fold(text: str) -> str:
     """
     if not text.isascii():
         text = _compatible(_compatible(text).lower())  # lower case may leave forms that NFKC joins
-    folded = _WHITE_SPACE.sub(" ", text.lower()).strip()
+    folded = " ".join(text.lower().split())
+    if folded[-1:] not in _MARKS:
+        return folded
     marks = _MARKS_FROM_THE_END.match(folded[::-1])
     return folded[: len(folded) - (marks.end() if marks else 0)] or folded
 

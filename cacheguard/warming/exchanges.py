@@ -6,8 +6,10 @@ Questions and texts are named by 64 bits of their hash: of ten million, two shar
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from hashlib import blake2b
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cacheguard.question import ask_instead
@@ -101,18 +103,22 @@ class Exchanges:
     def add(self, asked: Sequence[Asked]) -> None:
         self._add_scopes(asked)
         rows = [(_hashed(f"{one.scope} {one.key}"), _hashed(one.answer), one) for one in asked]
+        times = Counter(id_ for id_, _, _ in rows)
+        first = {id_: one for id_, _, one in reversed(rows)}
+        # Each once, and in the order of the file.
         self._db.executemany(
-            "INSERT INTO questions VALUES (?, ?, ?, ?, 1, ?) ON CONFLICT DO UPDATE SET asked = asked + 1",
-            ((id_, one.scope, one.key, one.prompt, one.number) for id_, _, one in rows),
+            "INSERT INTO questions VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET asked = asked + excluded.asked",
+            ((id_, one.scope, one.key, one.prompt, times[id_], one.number) for id_, one in sorted(first.items())),
         )
-        self._db.executemany("INSERT OR IGNORE INTO texts VALUES (?, ?)", ((text, one.answer) for _, text, one in rows))
+        texts = {text: one.answer for _, text, one in rows}
+        self._db.executemany("INSERT OR IGNORE INTO texts VALUES (?, ?)", sorted(texts.items()))
         self._db.executemany(
             "INSERT INTO answers VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET given = given + 1,"
             " praised = praised + excluded.praised, blamed = blamed + excluded.blamed, last = excluded.last,"
             " at = coalesce(max(at, excluded.at), excluded.at, at), model = excluded.model",
             (
                 (id_, one.source_id, text, one.is_right is True, one.is_right is False, one.number, one.at, one.model)
-                for id_, text, one in rows
+                for id_, text, one in sorted(rows, key=itemgetter(0, 1))
             ),
         )
         named = [(one.source_id, text) for _, text, one in rows if one.source_id]

@@ -8,7 +8,7 @@ ones: the rule asks that an answer stands out among all that are near, and a gro
 from __future__ import annotations
 
 from array import array
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -18,7 +18,7 @@ from cacheguard.question import Question
 from cacheguard.warming.settling import AGREE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -92,11 +92,12 @@ class Grouping:
         if vector is None:
             return
         mine = self.group_of(unit.place)
-        if mine == unit.place and (group := self._says_the_same(unit, vector, near)) is not None:
+        groups = {at: self.group_of(at) for at, _ in near}
+        agreements = {group: self._matches.agreement(unit.place, group) for group in {*groups.values()} - {mine}}
+        if mine == unit.place and (group := self._says_the_same(unit, vector, near, agreements)) is not None:
             self._put(mine, group)
             return
-        groups = {at: self.group_of(at) for at, _ in near}
-        agreeing = {group for group in set(groups.values()) if group == mine or self._agree(unit.place, group)}
+        agreeing = {mine, *(group for group, agreement in agreements.items() if agreement >= AGREE)}
         if near[0][1] < _ALIKE and agreeing <= {mine}:
             return
         matches = self._matches.of(near, lambda at: mine if groups[at] in agreeing else groups[at])
@@ -121,16 +122,19 @@ class Grouping:
             else:
                 self._on_doubt(Doubt(unit, other))
 
-    def _says_the_same(self, unit: Unit, vector: NDArray[np.float32], near: Sequence[tuple[int, float]]) -> int | None:
+    def _says_the_same(
+        self,
+        unit: Unit,
+        vector: NDArray[np.float32],
+        near: Sequence[tuple[int, float]],
+        agreements: Mapping[int, float],
+    ) -> int | None:
         """Of the groups near by the one with the same answer, but for words that say little, unless a guard objects."""
-        members: dict[int, list[tuple[int, float]]] = defaultdict(list)
-        for at, cosine in near:
-            if cosine >= COHESION:
-                members[self.group_of(at)].append((at, cosine))
-        agreed = [(self._matches.agreement(unit.place, group), -group) for group in members if group != unit.place]
-        for agreement, minus in sorted(agreed, reverse=True):
-            if agreement >= SAME and self._is_of_one_piece(vector, -minus) and self._passes(unit, members[-minus]):
-                return -minus
+        same = [group for group, agreement in agreements.items() if agreement >= SAME]
+        for group in sorted(same, key=lambda group: (-agreements[group], group)):
+            members = [(at, cosine) for at, cosine in near if cosine >= COHESION and self.group_of(at) == group]
+            if members and self._is_of_one_piece(vector, group) and self._passes(unit, members):
+                return group
         return None
 
     def _passes(self, unit: Unit, members: Sequence[tuple[int, float]]) -> bool:

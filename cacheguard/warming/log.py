@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(NamedTuple):
     """A question and its answer.
 
     body: the request, in the shape of OpenAI's chat completions: its messages, and what else bears on the answer.
@@ -40,16 +39,14 @@ class LeftOut:
 Said: TypeAlias = Exchange | LeftOut
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One object of a file. number: of the line on which it begins, or of the row."""
 
     number: int
     fields: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Logged:
+class Logged(NamedTuple):
     """What was said, in line `number` of `file`."""
 
     file: str

@@ -54,7 +54,8 @@ def _always(text: str) -> bool:  # noqa: ARG001 - as the others
 
 
 # What each match holds: most texts have none of it, and are done in some microseconds.
-_LONG: Final = re.compile(r"[\w-]{14}", re.ASCII)
+_LONG_WORD: Final = 14
+_LONG: Final = re.compile(rf"[\w-]{{{_LONG_WORD}}}", re.ASCII)
 _NAMES: Final = ("private key", "passw", "pwd", "secret", "token", "api")
 _DIGITS: Final = re.compile(r"\d\d")
 
@@ -95,9 +96,14 @@ def blacked_out(text: str) -> str:
 def _possible(text: str) -> Iterator[_Kind]:
     """The kinds whose marks the text bears."""
     lower = text.lower()
-    if any(name in lower for name in _NAMES) or _LONG.search(text):
+    if any(name in lower for name in _NAMES) or (_has_long_word(text) and _LONG.search(text)):
         yield _SECRET
     if "@" in text:
         yield _ADDRESS
     if _DIGITS.search(text):
         yield from _NUMBERS
+
+
+def _has_long_word(text: str) -> bool:
+    """Of so many characters between white space: told in a tenth of the time that the pattern takes."""
+    return max(map(len, text.split()), default=0) >= _LONG_WORD

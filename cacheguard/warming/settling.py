@@ -79,7 +79,7 @@ class Rarity:
 
     def of(self, words: Iterable[str]) -> float:
         """Of a set of words, as the square of a length."""
-        return sum(self.weights.get(word, self.other) ** 2 for word in words)
+        return sum([self.weights.get(word, self.other) ** 2 for word in words])
 
 
 EVEN: Final = Rarity({}, 1.0)
@@ -100,9 +100,10 @@ def agreement(one: Sense, other: Sense, rarity: Rarity) -> float:
     """In [0, 1]: whether two answers say the same. Other numbers, or JSON that differs, are other answers."""
     if one.key == other.key:
         return 1.0
-    if one.numbers != other.numbers or one.is_json or other.is_json or not one.words or not other.words:
+    shared = one.words & other.words
+    if not shared or one.numbers != other.numbers or one.is_json or other.is_json:
         return 0.0
-    in_both = rarity.of(one.words & other.words) / math.sqrt(rarity.of(one.words) * rarity.of(other.words) or 1)
+    in_both = rarity.of(shared) / math.sqrt(rarity.of(one.words) * rarity.of(other.words) or 1)
     are_short = max(len(one.start), len(other.start)) <= _SHORT
     if in_both >= AGREE and are_short and _NEGATION.differ(one.start, other.start):
         return 0.0

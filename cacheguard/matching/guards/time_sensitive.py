@@ -25,8 +25,8 @@ _HOLDS_S = (
     (r"this (?:month|quarter|season|year)|next (?:month|year)", _WEEK_S),
 )
 _PATTERNS = tuple((re.compile(rf"\b(?:{words})\b"), holds_s) for words, holds_s in _HOLDS_S)
-# Most texts say nothing of the kind, and need not be searched for each.
-_ANY = re.compile(rf"\b(?:{'|'.join(words for words, _ in _HOLDS_S)})\b")
+# Most texts say nothing of the kind, and need not be searched for each. Without borders, a search takes half the time.
+_MAY_SAY = re.compile("|".join(words for words, _ in _HOLDS_S))
 _YEAR = re.compile(r"\b20\d\d\b")
 # Who tells what happened, «my card was declined today», asks for no news: 46 of the 50 questions of banking77 that say
 # one of the words above do.
@@ -45,12 +45,12 @@ class TimeSensitive:
     def objects(self, question: Question, matches: Sequence[Match], now: float) -> bool:
         written = matches[0].answer.refreshed_at
         age_s = now - written
-        return age_s > _holds_s(question.text, written) or all(
-            age_s > _holds_s(match.phrasing.text, written) for match in matches
+        return age_s > holds_s(question.text, written) or all(
+            age_s > holds_s(match.phrasing.text, written) for match in matches
         )
 
 
-def _holds_s(text: str, written: float) -> float:
+def holds_s(text: str, written: float) -> float:
     """How long an answer written at that time, in Unix seconds, holds for such a question."""
     worded_s, years = _wording(text)
     if years and max(years) >= datetime.fromtimestamp(written, UTC).year:
@@ -61,11 +61,11 @@ def _holds_s(text: str, written: float) -> float:
 @lru_cache(REMEMBERED)
 def _wording(text: str) -> tuple[float, tuple[int, ...]]:
     """How long its words let an answer hold, in seconds, and the years that it names."""
-    years = tuple(int(year) for year in _YEAR.findall(text))
+    years = tuple(int(year) for year in _YEAR.findall(text)) if "20" in text else ()
     plain = text.lower().replace("’", "'")  # a search that tells no case apart takes twice as long
-    if not _ANY.search(plain):
+    if not _MAY_SAY.search(plain):
         return inf, years
     held_s = [holds_s for pattern, holds_s in _PATTERNS if pattern.search(plain)]
-    if _TOLD.search(plain) or not may_be_english(text):
+    if not held_s or _TOLD.search(plain) or not may_be_english(text):
         return inf, years
     return held_s[0], years

@@ -155,9 +155,14 @@ def time_in(value: object) -> float | None:
             return time_in(datetime.fromisoformat(value.strip()))
         except ValueError:
             raise ValueError(f"holds a time that can't be read: {value[:40]!r}") from None
-    if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not value > 0:
         return None
-    return value / next((unit for least, unit in _FINER if value >= least), 1.0)
+    unit = 1.0
+    for least, finer in _FINER:
+        if value >= least:
+            unit = finer
+            break
+    return value / unit
 
 
 def number_in(value: object) -> float:
@@ -191,4 +196,8 @@ def verdict_in(value: object) -> bool | None:
 
 def name_in(fields: Mapping[str, Any], *names: str) -> str:
     """The first of these fields that says something, "" where none does."""
-    return next((value for name in names if isinstance(value := fields.get(name), str) and value.strip()), "")
+    for name in names:
+        value = fields.get(name)
+        if isinstance(value, str) and value.strip():
+            return value
+    return ""
