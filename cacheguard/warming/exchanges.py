@@ -16,7 +16,7 @@ from cacheguard.question import ask_instead
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from cacheguard.warming.settling import Settled
 
@@ -100,7 +100,8 @@ class Exchanges:
         for table in _TABLES:
             db.execute(table)
 
-    def add(self, asked: Sequence[Asked]) -> None:
+    def add(self, asked: Sequence[Asked]) -> Iterable[int]:
+        """The questions' ids, each once."""
         self._add_scopes(asked)
         rows = [(_hashed(f"{one.scope} {one.key}"), _hashed(one.answer), one) for one in asked]
         times = Counter(id_ for id_, _, _ in rows)
@@ -127,6 +128,7 @@ class Exchanges:
             "INSERT INTO exchanges VALUES (?, ?, ?, ?, ?)",
             ((one.number, id_, one.at, one.cost_usd, one.took_s) for id_, _, one in rows),
         )
+        return times
 
     def _add_scopes(self, asked: Sequence[Asked]) -> None:
         if len(self._scopes) > _SCOPES:
@@ -147,6 +149,10 @@ class Exchanges:
         """Scope and text of a question."""
         scope, text = self._db.execute("SELECT scope, text FROM questions WHERE id = ?", (question,)).fetchone()
         return scope, text
+
+    def texts(self, questions: Sequence[int]) -> list[str]:
+        """Of each."""
+        return [self.asked(question)[1] for question in questions]
 
     def __len__(self) -> int:
         return self._count("exchanges")

@@ -8,9 +8,10 @@ ones: the rule asks that an answer stands out among all that are near, and a gro
 from __future__ import annotations
 
 from array import array
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
 
 from cacheguard.matching.confidence import Calibrated, default_model
 from cacheguard.matching.guards import first_veto
@@ -20,7 +21,6 @@ from cacheguard.warming.settling import AGREE
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from cacheguard.matching.decide import Rule
@@ -72,7 +72,7 @@ class Grouping:
         self._on_doubt = on_doubt
         self._now = now
         self._groups = array("q")  # by place; a group that went into another one names that as its own
-        self._votes: Counter[tuple[int, int]] = Counter()
+        self._votes = array("q")  # pairs of groups, one after the other
 
     def place(self, unit: Unit, near: Sequence[tuple[int, float]]) -> None:
         """Find the group that the next place joins, or let it found one. near: places before it and cosines, nearest
@@ -110,7 +110,7 @@ class Grouping:
             if mine == unit.place:
                 self._put(mine, group)
             else:
-                self._votes[min(mine, group), max(mine, group)] += 1
+                self._votes.extend((min(mine, group), max(mine, group)))
         elif (
             group not in agreeing
             and mine == unit.place
@@ -148,7 +148,9 @@ class Grouping:
         sizes = array("q", [0]) * len(self._groups)  # by founder
         for place in range(start, start + len(self._groups)):
             sizes[self.group_of(place) - start] += 1
-        for (one, other), votes in sorted(self._votes.items(), key=lambda row: (-row[1], row[0])):
+        pairs, votes_of = np.unique(np.array(self._votes, np.int64).reshape(-1, 2), axis=0, return_counts=True)
+        for at in np.argsort(-votes_of, kind="stable").tolist():  # of as many votes, the most asked pair first
+            (one, other), votes = pairs[at].tolist(), int(votes_of[at])
             ends = self.group_of(one), self.group_of(other)
             mine, its = sorted(ends, key=lambda group: (-sizes[group - start], group))
             # Of a group that has grown since, half is more.

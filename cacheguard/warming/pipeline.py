@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import deque
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from functools import lru_cache
 from hashlib import sha256
@@ -15,6 +17,7 @@ from cacheguard.errors import FileUnusable
 from cacheguard.lines import BadLine
 from cacheguard.types import Provenance
 from cacheguard.warming.bad_lines import BadLines
+from cacheguard.warming.early import AT_ONCE, Early
 from cacheguard.warming.engine import Local
 from cacheguard.warming.estimate import estimate
 from cacheguard.warming.filling import BATCH, TIER, Filling, Member
@@ -32,7 +35,7 @@ from cacheguard.warming.wish import Wish
 from cacheguard.warming.work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from cacheguard.place import Place
     from cacheguard.stores.base import Store
@@ -122,11 +125,15 @@ class _Warming:
         with BadLines(wish.bad_lines, work.get("bad_lines", 0)) as bad_lines:
             rows = read(sources, wish.format_, wish.columns, self._progress.advance)
             rows = islice(rows, report.lines, None)  # what was read before a kill
-            while batch := list(islice(rows, _READ)):
-                asked = [one for row in batch if (one := await self._sifted(row, sifting, bad_lines))]
-                with work.change():
-                    work.exchanges.add(asked)
-                    work.note(report=report.as_json(), bad_lines=bad_lines.flushed())
+            async with Early(work, self._engine, at_once=0 if wish.leaves_out else AT_ONCE) as early:
+                while batch := list(islice(rows, _READ)):
+                    asked = [one for row in batch if (one := await self._sifted(row, sifting, bad_lines))]
+                    with work.change():
+                        questions = work.exchanges.add(asked)
+                        early.put_done()
+                        work.note(report=report.as_json(), bad_lines=bad_lines.flushed())
+                    await early.offer(questions)
+                await early.finish()
             report.bad_lines_file = str(bad_lines.path or "")
         if report.lines == report.bad + sum(report.left_out.values()):
             first = next(iter([*map(str, report.bad_lines), *report.left_out]), "there is no line in it")
@@ -167,11 +174,19 @@ class _Warming:
 
     async def _embed(self) -> None:
         work = self._work
-        self._progress.begin("Embedding", len(work.places) - work.embedded)
-        rows = work.places.texts(work.embedded)
-        async for embedded in self._engine.embed(iter(lambda: list(islice(rows, _EMBEDDED)), [])):
-            work.put_vectors(embedded)
-            self._progress.advance(len(embedded.cut))
+        work.place_early()
+        self._progress.begin("Embedding", work.unembedded)
+        wanted, under_way = work.without_vector(), deque[Sequence[int]]()
+
+        def texts() -> Iterator[list[str]]:
+            while batch := list(islice(wanted, _EMBEDDED)):
+                under_way.append([place for place, _ in batch])
+                yield [text for _, text in batch]
+
+        async for embedded in self._engine.embed(texts()):
+            places = under_way.popleft()
+            work.put_vectors(places, embedded)
+            self._progress.advance(len(places))
 
     async def _compare(self) -> None:
         """Each question with those before it in its scope."""

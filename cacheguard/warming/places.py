@@ -123,13 +123,6 @@ class Places:
         """Of each the place of its first question and the one past its last, in their order."""
         return iter(self._db.execute("SELECT min(place), max(place) + 1 FROM chosen GROUP BY scope ORDER BY 1"))
 
-    def texts(self, start: int) -> Iterator[str]:
-        """The questions from this place on."""
-        rows = self._db.execute(
-            "SELECT text FROM chosen JOIN questions ON id = question WHERE place >= ? ORDER BY place", (start,)
-        )
-        return (text for (text,) in rows)
-
     def units(self, start: int, stop: int) -> Iterator[Unit]:
         return map(Unit._make, self._db.execute(_UNITS, (start, stop)))
 

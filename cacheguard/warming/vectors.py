@@ -26,7 +26,7 @@ class Vectors:
             self._file = -1
 
     def put(self, start: int, vectors: NDArray[np.float32]) -> None:
-        """The rows from here on, in the place of what a killed run wrote there."""
+        """The rows from here on, or one, in the place of what a killed run wrote there."""
         rest = memoryview(np.ascontiguousarray(vectors, "<f4").tobytes())
         at = start * self._dimension * 4
         while rest:

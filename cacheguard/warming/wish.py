@@ -43,3 +43,8 @@ class Wish:
     resume: bool = False
     dry_run: bool = False
     bad_lines: Path | None = None
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether many questions may not be kept."""
+        return self.at_least > 1 or self.most is not None

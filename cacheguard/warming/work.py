@@ -20,12 +20,19 @@ from cacheguard.warming.places import Places
 from cacheguard.warming.vectors import Vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from embeddings.base import Embedded
 
 _PROGRESS = "CREATE TABLE IF NOT EXISTS progress (name TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL) WITHOUT ROWID"
+_WITHOUT_VECTOR = (
+    "SELECT {} FROM chosen JOIN questions ON id = question WHERE place >= ? AND id NOT IN (SELECT question FROM early)"
+)
+# Vectors of questions that have no place yet.
+_EARLY = "CREATE TABLE IF NOT EXISTS early (question INTEGER PRIMARY KEY, vector BLOB NOT NULL)"
 
 
 class Work:
@@ -47,6 +54,7 @@ class Work:
                 "PRAGMA cache_size = -32768;"
             )
             self._db.execute(_PROGRESS)
+            self._db.execute(_EARLY)
             self.exchanges = Exchanges(self._db)
         except sqlite3.OperationalError as exc:
             self._db.close()
@@ -85,13 +93,40 @@ class Work:
         rows = [(name, json.dumps(value)) for name, value in progress.items()]
         self._db.executemany("INSERT OR REPLACE INTO progress VALUES (?, ?)", rows)
 
-    @property
-    def embedded(self) -> int:
-        """How many places have their vectors."""
-        return int(self.get("embedded", 0))
+    def put_early(self, questions: Sequence[int], embedded: Embedded) -> None:
+        """Vectors of questions, by their ids, whose places are not settled."""
+        rows = zip(questions, _comparable(embedded).astype("<f4"), strict=True)
+        self._db.executemany("INSERT OR REPLACE INTO early VALUES (?, ?)", ((id_, row.tobytes()) for id_, row in rows))
 
-    def put_vectors(self, embedded: Embedded) -> None:
-        """Add the vectors of the next places; of prompts that were not read whole zeros, which no cosine finds."""
-        done = self.embedded
-        self.vectors.put(done, np.where(np.array(embedded.cut)[:, np.newaxis], np.float32(0), embedded.vectors))
-        self.note(embedded=done + len(embedded.cut))
+    def place_early(self) -> None:
+        """Put vectors of questions whose places are settled by now there."""
+        rows = self._db.execute("SELECT place, vector FROM early JOIN chosen USING (question) ORDER BY place")
+        for place, vector in rows:
+            self.vectors.put(place, np.frombuffer(vector, "<f4"))
+
+    def without_vector(self) -> Iterator[tuple[int, str]]:
+        """Places, and their questions, in their order."""
+        return iter(self._db.execute(_WITHOUT_VECTOR.format("place, text") + " ORDER BY place", self._embedded))
+
+    @property
+    def unembedded(self) -> int:
+        """How many they are."""
+        (number,) = self._db.execute(_WITHOUT_VECTOR.format("count(*)"), self._embedded).fetchone()
+        return int(number)
+
+    @property
+    def _embedded(self) -> tuple[int]:
+        """Before which place all have one."""
+        return (self.get("embedded", 0),)
+
+    def put_vectors(self, places: Sequence[int], embedded: Embedded) -> None:
+        """Of the next places that lack one."""
+        for place, vector in zip(places, _comparable(embedded), strict=True):
+            self.vectors.put(place, vector)
+        self.note(embedded=places[-1] + 1)
+
+
+def _comparable(embedded: Embedded) -> NDArray[np.float32]:
+    """The vectors; of prompts that were not read whole zeros, which no cosine finds."""
+    vectors: NDArray[np.float32] = np.where(np.array(embedded.cut)[:, np.newaxis], np.float32(0), embedded.vectors)
+    return vectors
