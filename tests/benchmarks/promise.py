@@ -5,7 +5,7 @@ service; labelled and replayed ones together are split at random. As many as the
 or half of all, and it decides on the rest. A promise is broken where more of the hits among the rest are wrong than was
 promised. The rest is itself a sample, and holds the more wrong hits the fewer the labels held. So labels are also drawn
 from all questions with replacement, as if these were all that could ever be asked, and the rule decides on all: there
-the share of its hits that is wrong is known, and not estimated.
+the share of its hits that is wrong is known, and not estimated, though the rule has learned from some of them.
 
 The oracle knows the labels of the rest, and takes the loosest threshold that keeps the promise there. Few labels prove
 little, whatever the method: 299 hits of which none is wrong prove 1 %. What is provable is served by one who knows
