@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 import redis_binary
+import structlog
 from redis_servers import RedisCluster, RedisServer
 
 if TYPE_CHECKING:
@@ -21,8 +22,14 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def pytest_configure():
-    """Programs under test can be interrupted even where the tests run in the background, which ignores Ctrl-C."""
+    """Programs under test can be interrupted even where the tests run in the background, which ignores Ctrl-C.
+
+    Events are written to where sys.stderr leads, not printed: Python dies of a print in one thread, a server's, while
+    another one, pytest's, replaces sys.stdout.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - for as long as there are tests
+    structlog.configure(logger_factory=structlog.WriteLoggerFactory(stderr))
 
 
 @pytest.fixture(scope="session")

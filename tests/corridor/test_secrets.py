@@ -45,9 +45,10 @@ def logged(caplog):
         lines.append(repr(event))
         raise structlog.DropEvent
 
+    before = structlog.get_config()
     structlog.configure(processors=[structlog.processors.format_exc_info, keep], cache_logger_on_first_use=False)
     yield lambda: "\n".join([*lines, caplog.text])
-    structlog.reset_defaults()
+    structlog.configure(**before)
 
 
 def test_a_mixed_run_leaves_no_trace_of_secrets_or_prompts(tmp_path, logged, monkeypatch):

@@ -19,13 +19,13 @@ class Terminal(io.StringIO):
 
 @contextmanager
 def logging_to(stream, level="info"):
-    before = logging.root.handlers[:], logging.root.level
+    root, events = (logging.root.handlers[:], logging.root.level), structlog.get_config()
     logs.configure(level, stream)
     try:
         yield structlog.get_logger()
     finally:
-        structlog.reset_defaults()
-        logging.root.handlers[:], logging.root.level = before
+        structlog.configure(**events)
+        logging.root.handlers[:], logging.root.level = root
 
 
 def lines(stream):
