@@ -138,7 +138,7 @@ def test_equal_texts_are_not_trusted_where_labels_speak_against_it(world, asked)
 def test_equal_texts_are_not_trusted_because_the_few_that_were_labelled_happen_to_be_right(world, asked):
     """Of what is as near, most is wrong."""
     again = world.asks_again(100, right=False)
-    as_near = [replace(one, matches=tuple(replace(match, exact=False) for match in one.matches)) for one in again[:95]]
+    as_near = [replace(one, matches=tuple(match._replace(exact=False) for match in one.matches)) for one in again[:95]]
     lucky = [replace(one, verdicts=named(one.matches[0].answer.id)) for one in again[95:]]
     tuned = tune([*asked, *as_near, *lucky], fit_for([]), (), Promise(0.05, 0.95), NOW)
     assert (tuned.exact.asked, tuned.exact.wrong) == (5, 0)
