@@ -130,13 +130,13 @@ class Corridor:
         try:
             exact = await self._cache.exact(asked.scope, asked.question)
         except StoreAway:
-            return await self._at_hand(asked, trace)
+            return await self._while_away(asked, trace)
         trace.note("exact", found=exact is not None)
         if exact is not None and asked.route.rule.trusts_exact:
             return Recalled(await self._decide(asked, [exact]))
         return await self._near(asked, trace)
 
-    async def _at_hand(self, asked: Asked, trace: Trace) -> Recalled:
+    async def _while_away(self, asked: Asked, trace: Trace) -> Recalled:
         """While the store is away: a hit whose neighbours are all in memory. Raises StoreAway: a miss would be a guess.
 
         A neighbour that is missing could have been nearer, or have spoken against the nearest.

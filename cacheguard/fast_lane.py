@@ -1,6 +1,6 @@
-"""The fast lane: a request that came before, to the byte, and whose exact match is at hand.
+"""The fast lane: a request whose exact match is at hand; quicker still where it came before, to the byte.
 
-It stands in front of the corridor for speed's sake. What the corridor made of such a request, its route, scope and
+It stands in front of the corridor for speed's sake. What the corridor made of a request's bytes, its route, scope and
 question, is remembered; rule and decision are asked anew, as the corridor asks them. Whatever is not plain goes the
 corridor's way.
 """

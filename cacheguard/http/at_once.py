@@ -1,7 +1,8 @@
 """Answers that are at hand, given in the same turn of the loop in which their requests came in.
 
 uvicorn's way of a request, its parser's callbacks, a task, messages to and fro and two writes, takes longer than such
-an answer. Requests whose heads and bodies came before, to the byte, pass it by; all others go it, and are learnt from.
+an answer. It is passed by where a head is known by its bytes and an exact match is in memory; all other requests go it.
+Their heads are learnt, and what was already found out of them goes with them.
 """
 
 from __future__ import annotations
